@@ -1,0 +1,53 @@
+# `make demo` and `make test` need git, make, Python 3.11 to 3.13 and network to PyPI; the rest says what it needs.
+.DEFAULT_GOAL := help
+SLIPWAY_VENV ?= .venv
+export SLIPWAY_VENV
+BIN := $(SLIPWAY_VENV)/bin
+
+.PHONY: help
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+.PHONY: demo
+demo: environment ## the whole platform as plain processes, with sample files landed (ONCE=1: end after the result)
+	@$(BIN)/slipway demo
+
+.PHONY: up
+up: ## the platform in containers, with sample files landed
+	@scripts/compose-up.sh
+
+.PHONY: down
+down: ## stop the containers and remove everything they kept (KEEP=1: keep the data)
+	@scripts/compose-down.sh
+
+.PHONY: test
+test: environment-dev ## every test that this machine can run (REQUIRE=docker: an engine is not optional)
+	@$(BIN)/python tests/suites.py
+
+.PHONY: test-fast
+test-fast: environment-dev ## the tests that need no services, in under a minute
+	@$(BIN)/python tests/suites.py unit
+
+.PHONY: check
+check: environment-dev ## formatter, linter, types; locks, generated files and documentation fresh
+	@$(BIN)/python tests/suites.py check
+
+.PHONY: format
+format: environment-dev ## format the code and write every generated file
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+	@$(BIN)/slipway schema --write
+	@$(BIN)/slipway compose
+
+.PHONY: lock
+lock: environment-dev ## resolve the locks again
+	@scripts/lock.sh
+
+.PHONY: environment environment-dev
+environment:
+	@scripts/environment.sh laptop
+environment-dev:
+	@scripts/environment.sh dev
+
+.PHONY: clean
+clean: ## forget the environment and the laptop's state
+	@rm -rf $(SLIPWAY_VENV) .slipway
