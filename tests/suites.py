@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slipway.ops import interpreters
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 LOCATIONS = sorted(path.parent for path in (ROOT / "code_locations").glob("*/pyproject.toml"))
@@ -121,17 +123,17 @@ def unit() -> Outcome:
 
 def other_python() -> Outcome:
     """The unit tests on the other end of the supported Pythons."""
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    there = "3.11" if here != "3.11" else "3.13"
-    environment = {"UV_PYTHON_DOWNLOADS": "never"}
+    there = "3.13" if sys.version_info[:2] == (3, 11) else "3.11"
+    interpreter = interpreters.find(there)
+    if interpreter is None:
+        return Outcome(skipped=Counter({f"no Python {there} here": 1}))
     with tempfile.TemporaryDirectory() as folder:
         venv = Path(folder) / "venv"
-        if not run([BIN / "uv", "venv", "--quiet", "--python", there, venv], **environment):
-            return Outcome(skipped=Counter({f"no Python {there} here": 1}))
         python = venv / "bin" / "python"
         sync = [BIN / "uv", "pip", "sync", "--quiet", "--require-hashes", "--python", python, "locks/dev.txt"]
         install = [BIN / "uv", "pip", "install", "--quiet", "--no-deps", "--python", python, "."]
-        if not (run([*sync], **environment) and run([*install], **environment)):
+        create = [BIN / "uv", "venv", "--quiet", "--python", interpreter, venv]
+        if not (run(create) and run([*sync]) and run([*install])):
             return Outcome(failed=1)
         return pytest("tests/unit", "-n", "2", python=python)
 
@@ -193,7 +195,9 @@ def main(names: list[str]) -> int:
     unknown = [name for name in names if name not in SUITES]
     required = {name for name in os.environ.get("REQUIRE", "").split(",") if name}
     if unknown or required - NEEDS.keys():
-        print(f"error: no suite or requirement is called {', '.join(unknown or sorted(required - NEEDS.keys()))}")
+        print(
+            f"error: no suite or requirement is called {', '.join(unknown or sorted(required - NEEDS.keys()))}"
+        )
         print(f"help: suites are {', '.join(SUITES)}; REQUIRE takes {', '.join(NEEDS)}")
         return 2
     outcomes: dict[str, Outcome] = {}
@@ -205,7 +209,9 @@ def main(names: list[str]) -> int:
         if not reasons:
             outcomes[name] = suite.run()
         elif any(need in required for need, _ in reasons):
-            print(f"error: {'; '.join(reason for _, reason in reasons)}, and REQUIRE={','.join(sorted(required))} asks for it")
+            print(
+                f"error: {'; '.join(reason for _, reason in reasons)}, and REQUIRE={','.join(sorted(required))} asks for it"
+            )
             outcomes[name] = Outcome(failed=1)
         else:
             outcomes[name] = Outcome(skipped=Counter(reason for _, reason in reasons))
