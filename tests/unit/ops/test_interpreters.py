@@ -1,4 +1,3 @@
-import os
 import stat
 import sys
 from pathlib import Path
@@ -25,8 +24,7 @@ def test_a_shim_that_does_not_start_is_passed_over_for_the_version_behind_it(tmp
     real = script(
         tmp_path / ".pyenv" / "versions" / f"{HERE}.1" / "bin" / "python", f'exec {sys.executable} "$@"'
     )
-    path = os.pathsep.join([str(shim.parent), "/bin"])
-    assert interpreters.find(HERE, {"PATH": path, "HOME": str(tmp_path)}) == real
+    assert interpreters.find(HERE, {"PATH": str(shim.parent), "HOME": str(tmp_path)}) == real
 
 
 def test_a_missing_version_is_none(tmp_path: Path) -> None:
