@@ -13,11 +13,11 @@ demo: environment ## the whole platform as plain processes, with sample files la
 	@$(BIN)/slipway demo
 
 .PHONY: up
-up: ## the platform in containers, with sample files landed
+up: environment ## the platform in containers, with sample files landed
 	@scripts/compose-up.sh
 
 .PHONY: down
-down: ## stop the containers and remove everything they kept (KEEP=1: keep the data)
+down: ## stop and remove the containers, of runs too (VOLUMES=1: and the data)
 	@scripts/compose-down.sh
 
 .PHONY: test
