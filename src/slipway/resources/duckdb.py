@@ -1,0 +1,100 @@
+"""DuckDB connections: extensions from the installed wheels, settings from the run's profile."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import duckdb
+
+from slipway.config.errors import UserError
+
+EXTENSIONS = ("httpfs", "postgres_scanner", "ducklake")
+
+SETTINGS = {
+    "DUCKDB_MEMORY_LIMIT": "memory_limit",
+    "DUCKDB_THREADS": "threads",
+    "DUCKDB_TEMP_DIRECTORY": "temp_directory",
+    "DUCKDB_MAX_TEMP_DIRECTORY_SIZE": "max_temp_directory_size",
+    "DUCKDB_PRESERVE_INSERTION_ORDER": "preserve_insertion_order",
+}
+"""Environment variable to DuckDB setting. DuckDB itself reads no environment."""
+
+
+def open_connection(env: Mapping[str, str] = os.environ) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the lake's extensions loaded and the profile's settings applied.
+
+    Nothing is downloaded, now or later, and unsigned extensions are refused. The caller closes it.
+
+    Raises:
+        UserError: an extension's wheel is missing or of another DuckDB version, or a DUCKDB_* value is
+            not one that DuckDB takes.
+    """
+    connection = duckdb.connect(
+        config={
+            "allow_unsigned_extensions": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+    )
+    try:
+        for extension in EXTENSIONS:
+            connection.load_extension(str(extension_path(extension)))
+        connection.execute("SET TimeZone = 'UTC'")
+        for variable, setting, value in settings(env):
+            if setting == "temp_directory":
+                Path(value).mkdir(parents=True, exist_ok=True)
+            try:
+                connection.execute(f"SET {setting} = {literal(value)}")
+            except duckdb.Error as error:
+                raise UserError(
+                    f"{variable}={value}: {str(error).splitlines()[0]}",
+                    "give it in the profile's env as DuckDB's documentation has it, or leave it out",
+                ) from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def settings(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """The settings that an environment asks for, as (variable, setting, value)."""
+    for variable, setting in SETTINGS.items():
+        if value := env.get(variable, "").strip():
+            yield variable, setting, value
+
+
+def extension_path(name: str) -> Path:
+    """The file of an extension inside its installed wheel `duckdb_extension_<name>`.
+
+    Raises:
+        UserError: the wheel is not installed, or holds the extension of another DuckDB version.
+    """
+    package = f"duckdb_extension_{name}"
+    spec = importlib.util.find_spec(package)
+    wheel = package.replace("_", "-")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            f"the DuckDB extension {name} is not installed", f"install {wheel}=={duckdb.__version__}"
+        )
+    found = sorted(Path(spec.submodule_search_locations[0]).glob(f"extensions/*/{name}.duckdb_extension"))
+    for path in found:
+        if path.parent.name == f"v{duckdb.__version__}":
+            return path
+    raise UserError(
+        f"{wheel} holds {', '.join(path.parent.name for path in found) or 'nothing'}, "
+        f"but the installed DuckDB is v{duckdb.__version__}",
+        f"lock both to one version: duckdb=={duckdb.__version__} and {wheel}=={duckdb.__version__}",
+    )
+
+
+def literal(text: str) -> str:
+    """A text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,113 @@
+"""The Dagster resource through which assets read and write the lake."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+from dagster import ConfigurableResource
+from pydantic import Field
+
+from slipway import config, identity
+from slipway.resources.duckdb import identifier, literal, open_connection
+from slipway.resources.lake import attach, attach_local
+
+
+class Claim(Protocol):
+    """What a transaction commits on behalf of: a batch of landed files that this run owns."""
+
+    @property
+    def claim_token(self) -> str | None:
+        """The claim's token; None when nothing is claimed."""
+
+    def finish(self) -> None:
+        """Mark the claim's files done where the commit has not; fails when the claim was taken back."""
+
+
+class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
+    """The lake of the code location that uses it.
+
+    On a platform, that is the location's DuckLake: catalogue in Postgres, data in S3, any number of
+    processes at once. Without one (neither SLIPWAY_PLATFORM nor SLIPWAY_PLATFORM_JSON is set, as under
+    plain `dagster dev`) it is a DuckLake in a local folder.
+    """
+
+    reads: list[str] = Field(default=[], description="Other locations whose lakes are attached, read-only.")
+    local_name: str = Field(
+        default="lake", description="Name of the lake where no platform names the location."
+    )
+    local_folder: str = Field(default=".lake", description="Folder of the lake where there is no platform.")
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB connection in which the location's lake is the current database.
+
+        It is closed at the end, also when the body raises. Settings are those of the run's profile.
+
+        Raises:
+            UserError: the lake cannot be attached, or the bucket is not the one that its catalogue describes.
+        """
+        connection = open_connection(os.environ)
+        try:
+            location = os.environ.get("SLIPWAY_LOCATION") or self.local_name
+            if on_platform():
+                platform = config.current(os.environ)
+                identity.check(platform, os.environ)
+                attach(connection, platform, location, os.environ, read_only=read_only)
+                for other in self.reads:
+                    attach(connection, platform, other, os.environ, read_only=True)
+            else:
+                folder = Path(self.local_folder)
+                attach_local(connection, folder, location, read_only=read_only)
+                for other in self.reads:
+                    attach_local(connection, folder, other, read_only=True)
+            connection.execute(f"USE {identifier(location)}")
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def transaction(self, claim: Claim | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection whose body is one transaction: all of it is committed, or none when it raises.
+
+        With a claim, the commit carries the claim's token; the platform marks the claim's files done in the
+        same transaction, or refuses the commit when the claim is no longer this run's.
+
+        Raises:
+            duckdb.TransactionException: the commit was refused; the message says why.
+        """
+        with self.connect() as connection:
+            connection.execute("BEGIN TRANSACTION")
+            try:
+                yield connection
+                if claim is not None and claim.claim_token:
+                    _sign(connection, claim.claim_token)
+                connection.execute("COMMIT")
+            except BaseException:
+                # A refused commit has ended the transaction already; the first error is the one to report.
+                with contextlib.suppress(duckdb.Error):
+                    connection.execute("ROLLBACK")
+                raise
+        if claim is not None:
+            claim.finish()
+
+
+def on_platform() -> bool:
+    """Whether this process belongs to a platform, rather than to a project run on its own."""
+    return bool(os.environ.get("SLIPWAY_PLATFORM") or os.environ.get("SLIPWAY_PLATFORM_JSON"))
+
+
+def _sign(connection: duckdb.DuckDBPyConnection, token: str) -> None:
+    row = connection.execute("SELECT current_database()").fetchone()
+    assert row is not None
+    extra = json.dumps({"slipway_claim": token})
+    connection.execute(
+        f"CALL {identifier(row[0])}.set_commit_message('slipway', {literal(f'landing batch {token}')}, "
+        f"extra_info => {literal(extra)})"
+    )
