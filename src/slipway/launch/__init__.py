@@ -1,0 +1,13 @@
+"""Starts each run in a worker of its own with the limits of its profile: one launcher, an adapter per runtime."""
+
+from __future__ import annotations
+
+from dagster import DagsterInstance
+
+
+def sweep(instance: DagsterInstance) -> None:
+    """Settle and clear up after runs whose workers ended; nothing to do under another launcher than ours."""
+    from slipway.launch.launcher import SlipwayRunLauncher
+
+    if isinstance(instance.run_launcher, SlipwayRunLauncher):
+        instance.run_launcher.sweep()

@@ -1,0 +1,1 @@
+"""The run worker: the process that executes one run, in its container or in its cgroup."""

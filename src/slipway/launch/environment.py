@@ -1,0 +1,148 @@
+"""The environment of a run: pure functions from platform.yaml, profile and the launcher's own environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from slipway.config.connections import resolve
+from slipway.config.errors import UserError
+from slipway.config.model import EnvReference, FileReference, Platform, SecretReference, Storage
+from slipway.launch.adapter import WorkOrder
+from slipway.profiles import ResolvedProfile
+
+BUNDLED = (
+    "SLIPWAY_POSTGRES_URL",
+    "SLIPWAY_S3_ENDPOINT",
+    "SLIPWAY_S3_PUBLIC_ENDPOINT",
+    "SLIPWAY_S3_ACCESS_KEY_ID",
+    "SLIPWAY_S3_SECRET_ACCESS_KEY",
+)
+"""Addresses of the bundled services, which the runtime gives."""
+
+RUN_METADATA = "SLIPWAY_RUN_METADATA"
+"""JSON object that the instance's storage adds to the metadata of each of the run's materialisations."""
+
+_REFERENCES = (EnvReference, FileReference, SecretReference)
+
+
+def portable_platform(platform: Platform, env: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """platform.yaml as JSON that means the same in another place, and the variables that it then refers to.
+
+    Every reference becomes one to a variable of our own name, whose value is resolved here: a file of this
+    machine is not on the other, and a user's `AWS_ACCESS_KEY_ID` must not become a run's ambient credentials.
+    The environments of code locations are left out, since no location may see another's.
+
+    Raises:
+        UserError: a reference has no value here.
+    """
+    values: dict[str, str] = {}
+
+    def portable(node: Any, path: tuple[str, ...]) -> Any:
+        if isinstance(node, _REFERENCES):
+            name = "_".join(("SLIPWAY_SECRET", *path)).upper()
+            values[name] = resolve(node, env)
+            return {"env": name}
+        if isinstance(node, dict):
+            return {key: portable(value, (*path, key)) for key, value in node.items()}
+        fields = getattr(type(node), "model_fields", None)
+        if fields is None:
+            return node
+        given = {name: getattr(node, name) for name in fields if name in node.model_fields_set}
+        return {
+            fields[name].alias or name: portable(value, (*path, name))
+            for name, value in given.items()
+            if value is not None
+        }
+
+    bare = platform.model_copy(
+        update={
+            "code_locations": {
+                name: location.model_copy(update={"env": {}})
+                for name, location in platform.code_locations.items()
+            }
+        }
+    )
+    return json.dumps(portable(bare, ()), separators=(",", ":")), values
+
+
+def location_environment(platform: Platform, location: str, env: Mapping[str, str]) -> dict[str, str]:
+    """The environment that platform.yaml gives to a location, with its references resolved.
+
+    Raises:
+        UserError: a reference has no value here, naming the key.
+    """
+    result = {}
+    for name, value in platform.code_locations[location].env.items():
+        if isinstance(value, str):
+            result[name] = value
+            continue
+        try:
+            result[name] = resolve(value, env)
+        except UserError as error:
+            raise UserError(f"code_locations.{location}.env.{name}: {error.message}", error.hint) from error
+    return result
+
+
+def ambient_aws(platform: Platform, env: Mapping[str, str]) -> dict[str, str]:
+    """The AWS variables of the launcher's environment, where some storage relies on ambient credentials."""
+    if any(_is_ambient(storage) for storage in platform.storage.values()):
+        return {name: value for name, value in env.items() if name.startswith("AWS_")}
+    return {}
+
+
+def _is_ambient(storage: Storage) -> bool:
+    return not storage.bundled and storage.access_key_id is None
+
+
+def run_environment(
+    platform: Platform,
+    location: str,
+    profile: ResolvedProfile,
+    env: Mapping[str, str],
+    *,
+    base: Mapping[str, str],
+    scratch: str,
+) -> dict[str, str]:
+    """All of a run's environment; later sources win: machine, AWS, location, profile, then Slipway's own.
+
+    Args:
+        platform: the platform as configured now.
+        location: the run's code location.
+        profile: the run's profile, fitted to the host.
+        env: the launcher's own environment, in which references are resolved.
+        base: what the runtime's adapter adds.
+        scratch: the run's scratch folder, as the run sees it.
+
+    Raises:
+        UserError: a reference has no value.
+    """
+    inline, secrets = portable_platform(platform, env)
+    default = platform.storage.get("default", Storage())
+    return {
+        **base,
+        "AWS_DEFAULT_REGION": default.region,
+        **ambient_aws(platform, env),
+        **location_environment(platform, location, env),
+        "DUCKDB_TEMP_DIRECTORY": f"{scratch}/duckdb",
+        **profile.env,
+        **{name: env[name] for name in BUNDLED if name in env},
+        **secrets,
+        "SLIPWAY_RUNTIME": env["SLIPWAY_RUNTIME"],
+        "SLIPWAY_LOCATION": location,
+        "SLIPWAY_PLATFORM_JSON": inline,
+        "SLIPWAY_SCRATCH": scratch,
+        RUN_METADATA: json.dumps(visible(profile)),
+        "TMPDIR": scratch,
+    }
+
+
+def visible(profile: ResolvedProfile) -> dict[str, str]:
+    """What a reader of a run or a materialisation is told of its profile."""
+    return {key: value for key, value in profile.tags().items() if key != "slipway/frozen"}
+
+
+def environment_list(order: WorkOrder) -> list[str]:
+    """The environment in the form that container engines take, in a stable order."""
+    return [f"{name}={value}" for name, value in sorted(order.env.items())]

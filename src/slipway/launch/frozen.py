@@ -1,0 +1,90 @@
+"""What a launch decides is written on the run as tags, and everything after reads only those.
+
+A profile that is renamed or changed later therefore breaks no live run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from slipway.config.errors import UserError
+from slipway.config.model import Platform
+from slipway.config.quantity import parse_bytes
+from slipway.launch.adapter import Host
+from slipway.profiles import ResolvedProfile
+
+PROFILE_TAG = "slipway/profile"
+FROZEN_TAG = "slipway/frozen"
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The profile of one run, fitted to the host it was launched on."""
+
+    run_id: str
+    profile: ResolvedProfile
+    larger: str | None
+    """Name of the profile with the next larger memory limit when the run was launched."""
+
+    def tags(self) -> dict[str, str]:
+        """The run's tags, each for people but `slipway/frozen`."""
+        frozen = {"run_id": self.run_id, "larger": self.larger, "profile": json.loads(self.profile.to_json())}
+        return {**self.profile.tags(), FROZEN_TAG: json.dumps(frozen, separators=(",", ":"))}
+
+
+def read(tags: Mapping[str, str], run_id: str) -> Frozen | None:
+    """What was frozen for this very run. A re-execution copies its parent's tags: those do not count."""
+    text = tags.get(FROZEN_TAG)
+    if text is None:
+        return None
+    value = json.loads(text)
+    if value["run_id"] != run_id:
+        return None
+    return Frozen(run_id, ResolvedProfile.from_json(json.dumps(value["profile"])), value["larger"])
+
+
+def requested(tags: Mapping[str, str], run_id: str) -> str | None:
+    """The profile that somebody asked for on the run itself.
+
+    A tag that a re-execution copied from a parent, whose launch had chosen it by another rule, is no request.
+    """
+    name = tags.get(PROFILE_TAG)
+    text = tags.get(FROZEN_TAG)
+    if name is None or text is None:
+        return name
+    value = json.loads(text)
+    parent = ResolvedProfile.from_json(json.dumps(value["profile"]))
+    if value["run_id"] != run_id and parent.name == name and parent.source != "run":
+        return None
+    return name
+
+
+def next_larger(platform: Platform, memory: int) -> str | None:
+    """The profile with the smallest memory limit above this many bytes."""
+    limits = (
+        (parse_bytes(profile.limits.memory), name)
+        for name, profile in platform.infrastructure.resource_profiles.items()
+        if profile.limits.memory is not None
+    )
+    return min(((size, name) for size, name in limits if size > memory), default=(0, None))[1]
+
+
+def fit(profile: ResolvedProfile, host: Host) -> tuple[ResolvedProfile, list[str]]:
+    """The profile with limits that the host has, and a warning for each that was lowered.
+
+    Raises:
+        UserError: the profile is sure to need more memory than there is.
+    """
+    if profile.requests.memory is not None and profile.requests.memory > host.memory:
+        raise UserError(
+            f"profile '{profile.name}' requests {_mib(profile.requests.memory)} of memory,"
+            f" this host has {_mib(host.memory)}",
+            "choose a smaller profile with the run tag slipway/profile, or lower its requests.memory",
+        )
+    return profile.capped(host.cpu, host.memory)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"

@@ -1,0 +1,247 @@
+"""The run launcher that dagster.yaml names, the same on every runtime."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Self
+
+from dagster import DagsterInstance, DagsterRun, MetadataValue
+from dagster._core.events import EngineEventData
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
+from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
+
+from slipway import config, profiles
+from slipway.config.errors import UserError
+from slipway.config.model import Platform
+from slipway.launch import diagnosis, frozen, runtimes
+from slipway.launch.adapter import LOG_LINES, Adapter, EngineUnreachable, Phase, WorkerState, WorkOrder
+from slipway.launch.environment import run_environment, visible
+from slipway.launch.selection import location_of, wishes
+
+log = logging.getLogger(__name__)
+
+
+class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
+    """Launches each run in a worker of its own, with the limits of its resource profile.
+
+    The profile is resolved once, when the run is launched, and frozen in the run's tags. `SLIPWAY_RUNTIME`
+    says what a worker is: a process or a container.
+    """
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        self._inst_data = inst_data
+        super().__init__()
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        """Dagster's record of where this class was configured."""
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Nothing is configured in dagster.yaml."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
+        """Made by Dagster when the instance is loaded."""
+        return cls(inst_data=inst_data)
+
+    @cached_property
+    def _adapter(self) -> Adapter:
+        return runtimes.adapter(os.environ, on_exit=self._settle_quietly)
+
+    # Launching
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Start the run's worker. What the user must mend fails the run with that as its reason."""
+        run = context.dagster_run
+        try:
+            self._launch(context)
+        except (UserError, EngineUnreachable) as error:
+            self._instance.report_run_failed(run, f"The run was not launched. {error}")
+
+    def _launch(self, context: LaunchRunContext) -> None:
+        run = context.dagster_run
+        platform = config.current()
+        location = location_of(context)
+        if location not in platform.code_locations:
+            known = ", ".join(sorted(platform.code_locations)) or "none"
+            raise UserError(f"code location '{location}' is not in platform.yaml; it has: {known}")
+        decided, warnings = self._decide(context, platform, location)
+        self._instance.add_run_tags(run.run_id, decided.tags())
+        for warning in warnings:
+            self._instance.report_engine_event(f"Warning: {warning}", run, cls=type(self))
+        order = self._order(run, platform, location, decided)
+        worker = self._adapter.start(order)
+        self._instance.report_engine_event(
+            f"Launched {worker} with profile '{decided.profile.name}' ({decided.profile.source}).",
+            run,
+            EngineEventData(
+                {
+                    **{key: MetadataValue.text(value) for key, value in visible(decided.profile).items()},
+                    **{
+                        key: MetadataValue.text(value)
+                        for key, value in sorted(order.env.items())
+                        if key.startswith("DUCKDB_")
+                    },
+                }
+            ),
+            cls=type(self),
+        )
+
+    def _decide(
+        self, context: LaunchRunContext, platform: Platform, location: str
+    ) -> tuple[frozen.Frozen, list[str]]:
+        run = context.dagster_run
+        before = frozen.read(run.tags, run.run_id)
+        if before is not None:
+            return before, []
+        wished = wishes(context)
+        requested = frozen.requested(run.tags, run.run_id)
+        profile = profiles.resolve(
+            platform,
+            location,
+            # A job's tags are on its runs too.
+            run_tag=None if requested == wished.job else requested,
+            job_tag=wished.job,
+            asset_tags=wished.assets,
+        )
+        fitted, warnings = frozen.fit(profile, self._adapter.host())
+        larger = frozen.next_larger(platform, fitted.limits.memory)
+        return frozen.Frozen(run.run_id, fitted, larger), warnings
+
+    def _order(
+        self, run: DagsterRun, platform: Platform, location: str, decided: frozen.Frozen
+    ) -> WorkOrder:
+        origin = run.job_code_origin
+        if origin is None:
+            raise UserError(f"run {run.run_id} does not say which code it runs", "launch it from a code location")
+        code = platform.code_locations[location]
+        return WorkOrder(
+            run_id=run.run_id,
+            job_name=run.job_name,
+            location=location,
+            image=origin.repository_origin.container_image or str(code.image),
+            python=origin.repository_origin.executable_path,
+            folder=runtimes.platform_folder(os.environ) / code.path,
+            arguments=serialize_value(
+                ExecuteRunArgs(
+                    job_origin=origin,
+                    run_id=run.run_id,
+                    instance_ref=self._instance.get_ref(),
+                    set_exit_code_on_failure=True,
+                )
+            ),
+            env=run_environment(
+                platform,
+                location,
+                decided.profile,
+                os.environ,
+                base=self._adapter.base_environment(),
+                scratch=self._adapter.scratch(run.run_id),
+            ),
+            profile=decided.profile,
+        )
+
+    # Terminating
+
+    def terminate(self, run_id: str) -> bool:
+        """End the run: its worker is asked, given time to upload its logs, and then killed."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        self._instance.report_run_canceling(run)
+        had_worker = self._adapter.stop(run_id)
+        run = self._reload(run_id)
+        if run is not None and not run.is_finished:
+            reason = "was ended before it could say so itself" if had_worker else "was no longer there"
+            self._instance.report_run_canceled(run, f"Run canceled; its worker {reason}.")
+        return True
+
+    # Health
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Dagster's monitoring asks this launcher for the state of started runs."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """What the run's worker does. Only a worker that is surely gone fails its run."""
+        try:
+            state = self._adapter.state(run.run_id)
+        except EngineUnreachable as error:
+            # Monitoring fails a run whose health is unknown, and this one may be well.
+            log.warning("run %s: %s", run.run_id, error)
+            return CheckRunHealthResult(WorkerStatus.RUNNING, str(error), transient=True)
+        if state.phase in (Phase.WAITING, Phase.RUNNING):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        current = self._reload(run.run_id)
+        if current is None or current.is_finished:
+            return CheckRunHealthResult(WorkerStatus.SUCCESS)
+        return CheckRunHealthResult(
+            WorkerStatus.FAILED, diagnosis.ended(state, frozen.read(run.tags, run.run_id))
+        )
+
+    def get_run_worker_debug_info(
+        self, run: DagsterRun, include_container_logs: bool | None = True
+    ) -> str | None:
+        """The worker's state and its own last lines, for the log of a run that failed to start or vanished."""
+        try:
+            state = self._adapter.state(run.run_id)
+            logs = self._adapter.logs(run.run_id) if include_container_logs else ""
+        except EngineUnreachable as error:
+            return str(error)
+        text = f"Run worker: {state.phase.value}" + (
+            "" if state.exit_code is None else f", exit code {state.exit_code}"
+        )
+        return f"{text}\nIts last {LOG_LINES} lines:\n{logs}" if logs else text
+
+    # Clearing up
+
+    def sweep(self) -> None:
+        """Settle every run whose worker ended: fail it if it is not over, note an OOM kill, remove what is left."""
+        try:
+            ended = list(self._adapter.exited())
+        except EngineUnreachable as error:
+            log.warning("%s", error)
+            return
+        for run_id in ended:
+            self._settle_quietly(run_id)
+
+    def _settle_quietly(self, run_id: str) -> None:
+        try:
+            self._settle(run_id)
+        except Exception:
+            log.exception("run %s could not be settled; the next sweep tries again", run_id)
+
+    def _settle(self, run_id: str) -> None:
+        state = self._adapter.state(run_id)
+        if state.phase is Phase.RUNNING:
+            return
+        run = self._reload(run_id)
+        if run is not None:
+            decided = frozen.read(run.tags, run_id)
+            if not run.is_finished and state.phase is Phase.WAITING:
+                return
+            if not run.is_finished:
+                self._finish(run, state, decided)
+            elif state.out_of_memory and run.status is not DagsterRunStatus.SUCCESS:
+                self._instance.report_engine_event(diagnosis.out_of_memory(decided), run, cls=type(self))
+        self._adapter.remove(run_id)
+
+    def _finish(self, run: DagsterRun, state: WorkerState, decided: frozen.Frozen | None) -> None:
+        if run.status is DagsterRunStatus.CANCELING:
+            self._instance.report_run_canceled(run)
+            return
+        message = diagnosis.ended(state, decided)
+        logs = self._adapter.logs(run.run_id)
+        self._instance.report_run_failed(run, f"{message}\nIts last lines:\n{logs}" if logs else message)
+
+    def _reload(self, run_id: str) -> DagsterRun | None:
+        return self._instance.get_run_by_id(run_id)
