@@ -1,0 +1,44 @@
+"""`slipway compose`: brings docker-compose.yml in line with platform.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slipway.config import loader
+from slipway.config.errors import UserError
+from slipway.ops import compose
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail when the compose file is stale.")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=Path("docker-compose.yml"),
+    show_default=True,
+    help="The compose file.",
+)
+@click.option(
+    "--platform",
+    "platform_path",
+    type=click.Path(path_type=Path),
+    default=Path("platform.yaml"),
+    show_default=True,
+    help="The platform that the containers run.",
+)
+def command(check: bool, path: Path, platform_path: Path) -> None:
+    """Write the generated parts of docker-compose.yml: code locations, and what else follows from platform.yaml."""
+    platform = loader.load(platform_path)
+    modules = compose.modules_of(platform, platform_path.parent)
+    instance = path.with_name("dagster.yaml").read_bytes()
+    text = path.read_text()
+    rendered = compose.render(text, platform, modules, instance)
+    if rendered == text:
+        return
+    if check:
+        raise UserError(f"{path} does not match {platform_path}", "run: slipway compose")
+    path.write_text(rendered)
+    click.echo(f"{path}: written")

@@ -1,0 +1,276 @@
+"""The parts of docker-compose.yml that follow from platform.yaml: pure text in, text out.
+
+Shared services are written by hand and take what depends on platform.yaml from YAML anchors of the first generated
+part; the second holds one service per code location.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from slipway.config.errors import UserError
+from slipway.config.model import (
+    CodeLocation,
+    EnvReference,
+    FileReference,
+    Platform,
+    Reference,
+    SecretReference,
+)
+from slipway.ops.location_module import definitions_module
+
+BEGIN = "# >>> generated from platform.yaml by `slipway compose`"
+END = "# <<< generated"
+HOME = "/opt/slipway"
+"""Working directory of the platform's containers, hence where relative paths of platform.yaml end up."""
+
+Keyed = tuple[str, Reference]
+"""A reference and its key in platform.yaml, for messages."""
+
+
+def render(text: str, platform: Platform, modules: Mapping[str, str], instance: bytes) -> str:
+    """Write the generated parts of a compose file again.
+
+    Args:
+        text: the compose file as it is.
+        platform: the platform that it shall run.
+        modules: module of the definitions, by code location.
+        instance: the bytes of dagster.yaml; when they or the platform change, containers are made again.
+
+    Raises:
+        UserError: when a mark is missing, or platform.yaml refers to what containers cannot have.
+    """
+    parts = text.split(BEGIN)
+    if len(parts) != 3 or any(END not in part for part in parts[1:]):
+        raise UserError(
+            f"the compose file has not two parts between {BEGIN!r} and {END!r}",
+            "take docker-compose.yml as it came, and put your own changes into docker-compose.override.yml",
+        )
+    before, first, second = parts
+    indent = "  "
+    anchors = _yaml(_anchors(platform, instance))
+    locations = _yaml(_locations(platform, modules), indent)
+    return "".join(
+        (
+            before,
+            f"{BEGIN}\n{anchors}{END}",
+            first.partition(END)[2],
+            f"{BEGIN}\n{locations}{indent}{END}",
+            second.partition(END)[2],
+        )
+    )
+
+
+class _Anchored:
+    """A value that the rest of the file refers to by the name of its anchor."""
+
+    def __init__(self, anchor: str, value: object) -> None:
+        self.anchor = anchor
+        self.value = value
+
+
+class _Alias(str):
+    """Text that goes into the YAML as it stands."""
+
+
+def _anchors(platform: Platform, instance: bytes) -> dict[str, Any]:
+    shared = list(_shared_references(platform))
+    by_location = {
+        name: list(_location_references(name, location)) for name, location in platform.code_locations.items()
+    }
+    everything = [*shared, *(reference for references in by_location.values() for reference in references)]
+    digest = hashlib.sha256(platform.model_dump_json(by_alias=True).encode() + instance).hexdigest()[:16]
+    started = {
+        service_name(name): {"condition": "service_started", "required": False}
+        for name in platform.code_locations
+    }
+    return {
+        "x-labels": _Anchored("labels", {"slipway.config": digest}),
+        "x-bundled-postgres": _Anchored(
+            "bundled-postgres", [] if platform.postgres.is_bundled else ["bundled"]
+        ),
+        "x-bundled-storage": _Anchored(
+            "bundled-storage", [] if _storage_is_bundled(platform) else ["bundled"]
+        ),
+        "x-platform-environment": _Anchored("platform-environment", _variables(shared)),
+        "x-locations-environment": _Anchored("locations-environment", _variables(everything)),
+        "x-platform-secrets": _Anchored("platform-secrets", _mounts(shared)),
+        "x-daemon-secrets": _Anchored("daemon-secrets", _mounts(everything)),
+        "x-locations-started": _Anchored("locations-started", started),
+        "secrets": {_secret_name(file): {"file": file} for file in _files(everything)},
+    }
+
+
+def _locations(platform: Platform, modules: Mapping[str, str]) -> dict[str, Any]:
+    shared = list(_shared_references(platform))
+    services: dict[str, Any] = {}
+    for name, location in platform.code_locations.items():
+        image = str(location.image)
+        path = location.path.removeprefix("./").rstrip("/")
+        server = ["dagster", "api", "grpc", "--lazy-load-user-code", "-h", "0.0.0.0", "-p", "4000"]  # noqa: S104
+        server += ["-m", modules[name], "--location-name", name]
+        # A container's environment cannot come from a file, so the server's own shell reads it.
+        from_files = {
+            key: value.file for key, value in location.env.items() if isinstance(value, FileReference)
+        }
+        services[service_name(name)] = {
+            "<<": _Alias("*location"),
+            "image": image,
+            "build": {
+                "context": ".",
+                "dockerfile": "docker/location.Dockerfile",
+                "args": {"LOCATION": path, "PYTHON_VERSION": location.python},
+            },
+            "command": _with_files(server, from_files),
+            "environment": {
+                "<<": _Alias("[*environment, *platform-environment]"),
+                "SLIPWAY_LOCATION": name,
+                "DAGSTER_CURRENT_IMAGE": image,
+                **dict(_environment(name, location)),
+            },
+            "secrets": _mounts([*shared, *_location_references(name, location)]),
+            "labels": _Alias("*labels"),
+            "develop": {
+                "watch": [
+                    {
+                        "action": "rebuild",
+                        "path": f"./{path}",
+                        "ignore": ["tests/", ".venv/", "**/__pycache__/", "*.egg-info/"],
+                    }
+                ]
+            },
+        }
+    return services
+
+
+def service_name(location: str) -> str:
+    """Name of a code location's service, which is its host name too."""
+    return "code-" + location.replace("_", "-")
+
+
+def _environment(name: str, location: CodeLocation) -> Iterator[tuple[str, str]]:
+    for key, value in location.env.items():
+        if isinstance(value, str):
+            yield key, value.replace("$", "$$")
+        elif isinstance(value, EnvReference):
+            yield key, _variable(f"code_locations.{name}.env.{key}", value)
+
+
+def _with_files(server: list[str], files: Mapping[str, str]) -> list[str]:
+    if not files:
+        return server
+    script = [f'{key}="$$(cat {_single_quoted(_target(file))})"; export {key}' for key, file in files.items()]
+    # "$@" is not for Compose to fill in.
+    return ["sh", "-euc", "; ".join([*script, 'exec "$$@"']), "sh", *server]
+
+
+def _single_quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''").replace("$", "$$") + "'"
+
+
+def _shared_references(platform: Platform) -> Iterator[Keyed]:
+    postgres = platform.postgres
+    for key, reference in (("user", postgres.user), ("password", postgres.password)):
+        if reference is not None:
+            yield _possible(f"postgres.{key}", reference)
+    for name, storage in platform.storage.items():
+        credentials = (
+            ("access_key_id", storage.access_key_id),
+            ("secret_access_key", storage.secret_access_key),
+        )
+        for key, reference in credentials:
+            if reference is not None:
+                yield _possible(f"storage.{name}.{key}", reference)
+
+
+def _location_references(name: str, location: CodeLocation) -> Iterator[Keyed]:
+    for key, value in location.env.items():
+        if not isinstance(value, str):
+            yield _possible(f"code_locations.{name}.env.{key}", value)
+
+
+def _possible(key: str, reference: Reference) -> Keyed:
+    if isinstance(reference, SecretReference):
+        raise UserError(
+            f"{key} refers to a Kubernetes Secret, which containers under Compose do not have",
+            "refer to an environment variable ({env: NAME}) or a file ({file: PATH}) in the platform.yaml that Compose runs",
+        )
+    return key, reference
+
+
+def _variables(references: list[Keyed]) -> dict[str, str]:
+    return {
+        reference.env: _variable(key, reference)
+        for key, reference in references
+        if isinstance(reference, EnvReference)
+    }
+
+
+def _variable(key: str, reference: EnvReference) -> str:
+    return f"${{{reference.env}?platform.yaml needs it for {key}: export it or put it into .env}}"
+
+
+def _files(references: list[Keyed]) -> list[str]:
+    return sorted({reference.file for _, reference in references if isinstance(reference, FileReference)})
+
+
+def _mounts(references: list[Keyed]) -> list[dict[str, str]]:
+    return [{"source": _secret_name(file), "target": _target(file)} for file in _files(references)]
+
+
+def _target(file: str) -> str:
+    return file if file.startswith("/") else f"{HOME}/{file.removeprefix('./')}"
+
+
+def _secret_name(file: str) -> str:
+    return "file-" + hashlib.sha256(file.encode()).hexdigest()[:12]
+
+
+def _storage_is_bundled(platform: Platform) -> bool:
+    used = {platform.lake.storage_ref, *(landing.storage_ref for landing in platform.landing.values())}
+    logs = platform.observability.compute_logs
+    if logs.enabled:
+        used.add(logs.storage_ref)
+    return any(name not in platform.storage or platform.storage[name].bundled for name in used)
+
+
+def _yaml(value: dict[str, Any], indent: str = "") -> str:
+    """Block YAML of maps, with everything below the second level as JSON, which YAML contains."""
+    lines: list[str] = []
+    for key, entry in value.items():
+        anchor = ""
+        if isinstance(entry, _Anchored):
+            anchor, entry = f" &{entry.anchor}", entry.value
+        if isinstance(entry, _Alias):
+            lines.append(f"{indent}{key}: {entry}\n")
+        elif isinstance(entry, dict) and entry:
+            lines.append(f"{indent}{key}:{anchor}\n{_yaml(entry, indent + '  ')}")
+        else:
+            lines.append(f"{indent}{key}:{anchor} {json.dumps(entry, ensure_ascii=False)}\n")
+    return "".join(lines)
+
+
+def modules_of(platform: Platform, root: Path) -> dict[str, str]:
+    """Module of the definitions of each code location.
+
+    Args:
+        platform: the platform.
+        root: folder of platform.yaml.
+
+    Raises:
+        UserError: for a location whose folder does not exist.
+    """
+    modules: dict[str, str] = {}
+    for name, location in platform.code_locations.items():
+        folder = root / location.path
+        if not folder.is_dir():
+            raise UserError(
+                f"code_locations.{name}.path: there is no folder {folder}",
+                "name the project's folder, relative to platform.yaml",
+            )
+        modules[name] = definitions_module(folder, name)
+    return modules

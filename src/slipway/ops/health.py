@@ -1,0 +1,116 @@
+"""Health checks of the containers: each asks its service to do a little of its real work.
+
+`python -m slipway.ops.health SERVICE` exits with 0 or prints why not and exits with 1. It runs twice a minute in
+every container, location images of other Dagster versions included, so each check imports only what it needs.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import sys
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+DAEMON_TOLERANCE_SECONDS = 120
+"""Dagster's daemons write a heartbeat every 30 seconds."""
+
+KEEPER_STATUS = Path("/tmp/storage-keeper.status")  # noqa: S108 - the container's own scratch
+"""What the storage keeper last found: "ok" or a complaint."""
+
+
+class Unhealthy(Exception):
+    """The service does not do its work; the message says what it answered."""
+
+
+def webserver() -> None:
+    """Ask the webserver for a run: it answers only when it reaches its database too."""
+    query = json.dumps({"query": "{ runsOrError(limit: 1) { __typename } }"}).encode()
+    request = urllib.request.Request(
+        "http://127.0.0.1:3000/graphql", query, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310 - a fixed http address
+        answer = response.read().decode()
+    if '"Runs"' not in answer:
+        raise Unhealthy(answer[:500])
+
+
+def code_server() -> None:
+    """Ask the code server for its definitions, which loads them when nobody did before."""
+    import grpc  # type: ignore[import-untyped]
+
+    # The messages of DagsterApi are read by hand: importing Dagster for them would take seconds of CPU.
+    with grpc.insecure_channel(
+        "127.0.0.1:4000", options=[("grpc.max_receive_message_length", -1)]
+    ) as channel:
+        call = channel.unary_unary("/api.DagsterApi/ListRepositories")
+        answer = call(b"", timeout=50)
+    if b"ListRepositoriesResponse" not in answer:
+        raise Unhealthy(answer.decode(errors="replace")[:2000])
+
+
+def daemon() -> None:
+    """Look for a fresh heartbeat of every kind of daemon that has ever written one since this container started."""
+    import psycopg2
+
+    from slipway import config
+    from slipway.config.connections import postgres_url
+
+    connection = psycopg2.connect(postgres_url(config.current()), connect_timeout=5)
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT daemon_type, timestamp FROM daemon_heartbeats")
+            beats = dict(cursor.fetchall())
+    finally:
+        connection.close()
+    now = datetime.now(UTC).replace(tzinfo=None)
+    ages = {name: (now - beat).total_seconds() for name, beat in beats.items()}
+    fresh = {name for name, age in ages.items() if age < DAEMON_TOLERANCE_SECONDS}
+    if "SENSOR" not in fresh or "QUEUED_RUN_COORDINATOR" not in fresh:
+        raise Unhealthy(f"heartbeats, in seconds ago: {ages}")
+
+
+def gate() -> None:
+    """Reach the Docker Engine through the gate."""
+    path = "/run/slipway/gate/docker.sock"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(path)
+        connection.sendall(b"GET /_ping HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n")
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        if response.status != 200:
+            raise Unhealthy(response.read().decode(errors="replace"))
+
+
+def storage_keeper() -> None:
+    """Read the keeper's own judgement of the storage."""
+    status = KEEPER_STATUS.read_text() if KEEPER_STATUS.exists() else "the storage is not restored yet"
+    if status != "ok":
+        raise Unhealthy(status)
+
+
+CHECKS: dict[str, Callable[[], None]] = {
+    "webserver": webserver,
+    "code-server": code_server,
+    "daemon": daemon,
+    "gate": gate,
+    "storage-keeper": storage_keeper,
+}
+
+
+def main(service: str) -> int:
+    """Run one check; its exit code."""
+    try:
+        CHECKS[service]()
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - what `docker inspect` shows
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
