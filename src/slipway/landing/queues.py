@@ -1,0 +1,154 @@
+"""The queue that buckets write their events to: its names, and making what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+    from slipway.config.model import Landing, Platform
+
+OURS = "slipway-landing-"
+"""How the ids of this platform's notifications begin; those of others are left as they are."""
+
+MOST_RECEIVES = 20
+"""After so many fruitless deliveries SQS moves a message to the dead-letter queue; the listing finds its object."""
+
+RETENTION_SECONDS = 14 * 24 * 3600
+VISIBILITY_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Queues:
+    """The addresses of a storage's queue and of its dead-letter queue."""
+
+    queue: str
+    dead_letters: str
+
+
+def queue_name(identity: str) -> str:
+    """The name of the queue of the platform whose storage has this identity: two platforms never share one."""
+    return f"slipway-landing-{identity[:8]}"
+
+
+def by_storage(platform: Platform) -> dict[str, dict[str, Landing]]:
+    """The landings that want events, by the storage they are on."""
+    found: dict[str, dict[str, Landing]] = {}
+    for name, landing in platform.landing.items():
+        if landing.mode == "events":
+            found.setdefault(landing.storage_ref, {})[name] = landing
+    return found
+
+
+def find(sqs: SQSClient, name: str) -> Queues | None:
+    """The queues of that name, if both are there."""
+    try:
+        return Queues(
+            sqs.get_queue_url(QueueName=name)["QueueUrl"],
+            sqs.get_queue_url(QueueName=f"{name}-dead-letters")["QueueUrl"],
+        )
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether an error says that there is no such queue."""
+    return (
+        "NonExistentQueue" in error.response["Error"]["Code"]
+        or "QueueDoesNotExist" in error.response["Error"]["Code"]
+    )
+
+
+def ensure(s3: S3Client, sqs: SQSClient, name: str, landings: Iterable[Landing]) -> Queues:
+    """Make the queue, its dead-letter queue and the buckets' notifications, or correct what is there."""
+    wanted = list(landings)
+    buckets = sorted({landing.bucket for landing in wanted})
+    dead_letters = sqs.create_queue(
+        QueueName=f"{name}-dead-letters", Attributes={"MessageRetentionPeriod": str(RETENTION_SECONDS)}
+    )["QueueUrl"]
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = _arn(sqs, queue)
+    sqs.set_queue_attributes(
+        QueueUrl=queue,
+        Attributes={
+            "MessageRetentionPeriod": str(RETENTION_SECONDS),
+            "VisibilityTimeout": str(VISIBILITY_SECONDS),
+            "RedrivePolicy": json.dumps(
+                {"deadLetterTargetArn": _arn(sqs, dead_letters), "maxReceiveCount": MOST_RECEIVES}
+            ),
+            "Policy": json.dumps(_policy(arn, buckets)),
+        },
+    )
+    for bucket in buckets:
+        _notify(s3, bucket, arn, [landing.prefix for landing in wanted if landing.bucket == bucket])
+    return Queues(queue, dead_letters)
+
+
+def _arn(sqs: SQSClient, queue: str) -> str:
+    return sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+
+def _policy(arn: str, buckets: Sequence[str]) -> Mapping[str, Any]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "buckets-of-slipway",
+                "Effect": "Allow",
+                "Principal": {"Service": "s3.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+                "Condition": {"ArnLike": {"aws:SourceArn": [f"arn:aws:s3:::{bucket}" for bucket in buckets]}},
+            }
+        ],
+    }
+
+
+def _notify(s3: S3Client, bucket: str, arn: str, prefixes: Sequence[str]) -> None:
+    current: dict[str, Any] = dict(s3.get_bucket_notification_configuration(Bucket=bucket))
+    current.pop("ResponseMetadata", None)
+    ours = notifications(arn, prefixes)
+    others = [
+        item for item in current.get("QueueConfigurations", []) if not item.get("Id", "").startswith(OURS)
+    ]
+    before = [item for item in current.get("QueueConfigurations", []) if item.get("Id", "").startswith(OURS)]
+    if sorted(map(_essence, before)) == sorted(map(_essence, ours)):
+        return
+    current["QueueConfigurations"] = [*others, *ours]
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=current)  # type: ignore[arg-type]
+
+
+def _essence(item: Mapping[str, Any]) -> str:
+    rules = item.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+    return json.dumps([item["QueueArn"], item["Events"], [[r["Name"].lower(), r["Value"]] for r in rules]])
+
+
+def notifications(arn: str, prefixes: Iterable[str]) -> list[dict[str, Any]]:
+    """Notification settings that cover all prefixes; S3 refuses settings that overlap."""
+    return [
+        {
+            "Id": f"{OURS}{number}",
+            "QueueArn": arn,
+            "Events": ["s3:ObjectCreated:*"],
+            **({"Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": prefix}]}}} if prefix else {}),
+        }
+        for number, prefix in enumerate(covering(prefixes))
+    ]
+
+
+def covering(prefixes: Iterable[str]) -> list[str]:
+    """The fewest of the prefixes that cover them all."""
+    found: list[str] = []
+    for prefix in sorted(set(prefixes)):
+        if not any(prefix.startswith(other) for other in found):
+            found.append(prefix)
+    return found
