@@ -224,6 +224,12 @@ def _buckets(client: S3Client) -> list[str]:
 
 
 def _keys(client: S3Client, bucket: str) -> Iterator[str]:
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+    # Not by continuation token: LocalStack cannot read its own after a key that is not ASCII.
+    after = ""
+    while True:
+        page = client.list_objects_v2(Bucket=bucket, StartAfter=after)
         for entry in page.get("Contents", []):
-            yield entry["Key"]
+            after = entry["Key"]
+            yield after
+        if not page["IsTruncated"]:
+            return
