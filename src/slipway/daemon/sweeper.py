@@ -1,0 +1,27 @@
+"""The daemon that clears away what finished runs leave, and notices runs whose worker died."""
+
+from __future__ import annotations
+
+from dagster._core.workspace.context import IWorkspaceProcessContext
+from dagster._daemon.daemon import DaemonIterator, IntervalDaemon
+
+from slipway.launch import sweep
+
+EVERY_SECONDS = 5
+
+
+class SweepDaemon(IntervalDaemon[IWorkspaceProcessContext]):
+    """Calls the launcher's sweep."""
+
+    def __init__(self) -> None:
+        super().__init__(interval_seconds=EVERY_SECONDS)
+
+    @classmethod
+    def daemon_type(cls) -> str:
+        """How Dagster names the daemon in heartbeats and logs."""
+        return "SLIPWAY_SWEEP"
+
+    def run_iteration(self, workspace_process_context: IWorkspaceProcessContext) -> DaemonIterator:
+        """One sweep."""
+        sweep(workspace_process_context.instance)
+        yield None
