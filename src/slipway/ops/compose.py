@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slipway.config.errors import UserError
@@ -27,6 +27,8 @@ BEGIN = "# >>> generated from platform.yaml by `slipway compose`"
 END = "# <<< generated"
 HOME = "/opt/slipway"
 """Working directory of the platform's containers, hence where relative paths of platform.yaml end up."""
+LOCATION_HOME = "/opt/location"
+"""The same in a code location's containers."""
 
 Keyed = tuple[str, Reference]
 """A reference and its key in platform.yaml, for messages."""
@@ -98,8 +100,8 @@ def _anchors(platform: Platform, instance: bytes) -> dict[str, Any]:
         ),
         "x-platform-environment": _Anchored("platform-environment", _variables(shared)),
         "x-locations-environment": _Anchored("locations-environment", _variables(everything)),
-        "x-platform-secrets": _Anchored("platform-secrets", _mounts(shared)),
-        "x-daemon-secrets": _Anchored("daemon-secrets", _mounts(everything)),
+        "x-platform-secrets": _Anchored("platform-secrets", _mounts(shared, HOME)),
+        "x-daemon-secrets": _Anchored("daemon-secrets", _mounts(everything, HOME)),
         "x-locations-started": _Anchored("locations-started", started),
         "secrets": {_secret_name(file): {"file": file} for file in _files(everything)},
     }
@@ -132,7 +134,7 @@ def _locations(platform: Platform, modules: Mapping[str, str]) -> dict[str, Any]
                 "DAGSTER_CURRENT_IMAGE": image,
                 **dict(_environment(name, location)),
             },
-            "secrets": _mounts([*shared, *_location_references(name, location)]),
+            "secrets": _mounts([*shared, *_location_references(name, location)], LOCATION_HOME),
             "labels": _Alias("*labels"),
             "develop": {
                 "watch": [
@@ -163,7 +165,10 @@ def _environment(name: str, location: CodeLocation) -> Iterator[tuple[str, str]]
 def _with_files(server: list[str], files: Mapping[str, str]) -> list[str]:
     if not files:
         return server
-    script = [f'{key}="$$(cat {_single_quoted(_target(file))})"; export {key}' for key, file in files.items()]
+    script = [
+        f'{key}="$$(cat {_single_quoted(str(PurePosixPath(LOCATION_HOME, file)))})"; export {key}'
+        for key, file in files.items()
+    ]
     # "$@" is not for Compose to fill in.
     return ["sh", "-euc", "; ".join([*script, 'exec "$$@"']), "sh", *server]
 
@@ -218,12 +223,11 @@ def _files(references: list[Keyed]) -> list[str]:
     return sorted({reference.file for _, reference in references if isinstance(reference, FileReference)})
 
 
-def _mounts(references: list[Keyed]) -> list[dict[str, str]]:
-    return [{"source": _secret_name(file), "target": _target(file)} for file in _files(references)]
-
-
-def _target(file: str) -> str:
-    return file if file.startswith("/") else f"{HOME}/{file.removeprefix('./')}"
+def _mounts(references: list[Keyed], home: str) -> list[dict[str, str]]:
+    return [
+        {"source": _secret_name(file), "target": str(PurePosixPath(home, file))}
+        for file in _files(references)
+    ]
 
 
 def _secret_name(file: str) -> str:
