@@ -1,0 +1,1 @@
+"""The platform as plain processes of one machine."""
