@@ -24,7 +24,7 @@ from slipway.embedded.postgres import EmbeddedPostgres
 from slipway.embedded.s3 import EmbeddedS3
 from slipway.embedded.service import EmbeddedService, free_port
 from slipway.launch import process
-from slipway.launch.environment import ambient_aws, location_environment, portable_platform
+from slipway.launch.environment import BUNDLED, ambient_aws, location_environment, portable_platform
 from slipway.ops import workspace
 from slipway.ops.location_module import definitions_module
 from slipway.ops.processes import environments, ports
@@ -233,7 +233,7 @@ class Laptop:
         inline, secrets = portable_platform(self.platform, self.env)
         inherited = {
             name: self.env[name]
-            for name in (*process.INHERITED, *process.BUNDLED, "SLIPWAY_RUNTIME", "SLIPWAY_STATE", "TMPDIR")
+            for name in (*process.INHERITED, *BUNDLED, "SLIPWAY_RUNTIME", "SLIPWAY_STATE", "TMPDIR")
             if name in self.env
         }
         return {
