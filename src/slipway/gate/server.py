@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,11 @@ class Gate:
                 known: dict[str, Any] = await answer.json()
                 return web.json_response({key: known[key] for key in passed.answer_keys if key in known})
             response = web.StreamResponse(status=answer.status, headers=headers)
-            await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
+            with suppress(ConnectionResetError):  # whoever asked does not wait for the rest
+                await response.prepare(request)
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
+                await response.write_eof()
             return response
 
 

@@ -82,8 +82,9 @@ def gate() -> None:
         connection.sendall(b"GET /_ping HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n")
         response = http.client.HTTPResponse(connection)
         response.begin()
+        answer = response.read().decode(errors="replace")
         if response.status != 200:
-            raise Unhealthy(response.read().decode(errors="replace"))
+            raise Unhealthy(answer)
 
 
 def storage_keeper() -> None:
