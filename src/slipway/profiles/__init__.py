@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from slipway.config.errors import UserError
 from slipway.config.model import Platform, ResourceProfile
@@ -52,7 +51,9 @@ def resolve(
 def _profile(platform: Platform, name: str, source: Source, where: str) -> ResolvedProfile:
     profiles = known(platform)
     if name not in profiles:
-        raise UserError(f"{where}: there is no resource profile {name!r}", f"known are {', '.join(sorted(profiles))}")
+        raise UserError(
+            f"{where}: there is no resource profile {name!r}", f"known are {', '.join(sorted(profiles))}"
+        )
     profile = profiles[name]
     limits = Limits(
         cpu=parse_cpu(profile.limits.cpu or DEFAULT.limits.cpu or "1"),
@@ -64,21 +65,22 @@ def _profile(platform: Platform, name: str, source: Source, where: str) -> Resol
         cpu=parse_cpu(profile.requests.cpu) if profile.requests.cpu else limits.cpu,
         memory=parse_bytes(profile.requests.memory) if profile.requests.memory else limits.memory,
     )
-    return ResolvedProfile(name=name, source=source, requests=requests, limits=limits, given=dict(profile.env))
+    return ResolvedProfile(
+        name=name, source=source, requests=requests, limits=limits, given=dict(profile.env)
+    )
 
 
 def _largest(profiles: Sequence[ResolvedProfile]) -> ResolvedProfile:
     """Per resource the maximum of each; name and environment are those of the one with the most memory."""
     biggest = max(profiles, key=lambda profile: (profile.limits.memory, profile.limits.cpu, profile.name))
-    zero = Decimal(0)
     return replace(
         biggest,
         requests=Requests(
-            cpu=max((profile.requests.cpu for profile in profiles), default=zero),
+            cpu=max(profile.requests.cpu for profile in profiles),
             memory=max(profile.requests.memory for profile in profiles),
         ),
         limits=Limits(
-            cpu=max((profile.limits.cpu for profile in profiles), default=zero),
+            cpu=max(profile.limits.cpu for profile in profiles),
             memory=max(profile.limits.memory for profile in profiles),
             scratch=max(profile.limits.scratch for profile in profiles),
         ),

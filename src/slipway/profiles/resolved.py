@@ -73,7 +73,9 @@ class ResolvedProfile:
         )
         warnings = []
         if limits.cpu < self.limits.cpu:
-            warnings.append(f"CPU limit {format_cpu(self.limits.cpu)} is above the host's {format_cpu(host_cpu)}; capped")
+            warnings.append(
+                f"CPU limit {format_cpu(self.limits.cpu)} is above the host's {format_cpu(host_cpu)}; capped"
+            )
         if limits.memory < self.limits.memory:
             warnings.append(
                 f"memory limit {format_bytes(self.limits.memory)} is above the host's"
