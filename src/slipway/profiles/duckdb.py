@@ -20,7 +20,7 @@ _UNITS = {"": 1, "B": 1, "BYTE": 1, "BYTES": 1} | {
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size as DuckDB reads it (8GB is 8 000 000 000, 8GiB is 8 × 2^30). Raises ValueError."""
+    """Bytes of a size as DuckDB reads it (8GB is 8 000 000 000, 8GiB is 8 * 2^30). Raises ValueError."""
     match = _SIZE.match(text)
     unit = _UNITS.get(match[2].upper()) if match else None
     if match is None or unit is None:
