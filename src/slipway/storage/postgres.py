@@ -1,0 +1,101 @@
+"""Dagster's Postgres storage at the address that platform.yaml gives: the class that dagster.yaml names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import sqlalchemy
+from dagster import EventLogEntry
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_postgres.run_storage import PostgresRunStorage
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
+from dagster_postgres.utils import DagsterPostgresException, retry_pg_connection_fn
+
+from slipway import config
+from slipway.config.connections import postgres_url
+from slipway.config.errors import UserError
+from slipway.storage.engine import engine
+from slipway.storage.run_metadata import annotate
+
+CORE_TABLES = frozenset({"event_logs", "instance_info", "jobs", "runs"})
+"""Where these are, Dagster's three storages have made their tables."""
+
+
+class _Pooled:
+    """Replaces the engine of a Dagster storage, which opens a connection for each operation."""
+
+    postgres_url: str
+    _engine: sqlalchemy.Engine
+
+    def __init__(self, url: str, should_autocreate_tables: bool) -> None:
+        super().__init__(url, should_autocreate_tables)  # type: ignore[call-arg]
+        self._engine = engine(url)
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        """End statements after so many milliseconds; the pool is there already, and without a maximum."""
+        self._engine = engine(self.postgres_url, statement_timeout, pool_recycle)
+
+
+class SlipwayRunStorage(_Pooled, PostgresRunStorage):
+    """Runs and daemon heartbeats."""
+
+
+class SlipwayScheduleStorage(_Pooled, PostgresScheduleStorage):
+    """Sensors, schedules and their ticks."""
+
+
+class SlipwayEventLogStorage(_Pooled, PostgresEventLogStorage):
+    """Events, which carry what the launcher tells of their run."""
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event; a materialisation with the profile of its run."""
+        super().store_event(annotate(event, os.environ))
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events; materialisations with the profile of their run."""
+        super().store_event_batch([annotate(event, os.environ) for event in events])
+
+
+class SlipwayStorage(DagsterPostgresStorage):
+    """The instance's storage in the Postgres of platform.yaml, in every process that loads dagster.yaml."""
+
+    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        create = not _tables(postgres_url) >= CORE_TABLES
+        super().__init__(postgres_url, should_autocreate_tables=create, inst_data=inst_data)
+        self._run_storage = SlipwayRunStorage(postgres_url, False)
+        self._event_log_storage = SlipwayEventLogStorage(postgres_url, False)
+        self._schedule_storage = SlipwayScheduleStorage(postgres_url, False)
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Nothing is configured in dagster.yaml."""
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> Self:
+        """Made by Dagster when the instance is loaded.
+
+        Raises:
+            UserError: platform.yaml is wrong, or its Postgres cannot be reached.
+        """
+        return cls(postgres_url(config.current()), inst_data=inst_data)
+
+
+def _tables(url: str) -> set[str]:
+    """Names of the database's tables. Retries for some seconds: at a start, Postgres may be a little late."""
+    try:
+        return set(retry_pg_connection_fn(lambda: sqlalchemy.inspect(engine(url)).get_table_names()))
+    except DagsterPostgresException as error:
+        where = sqlalchemy.make_url(url)
+        reason = str(getattr(error.__cause__, "orig", error.__cause__)).strip()
+        raise UserError(
+            f"cannot use Postgres at {where.host}:{where.port or 5432}, database '{where.database}', "
+            f"user '{where.username}': {reason}",
+            "start it, or correct the section `postgres` of platform.yaml and the variables it refers to",
+        ) from None
