@@ -119,5 +119,5 @@ def create(connection: sa.Connection, s3: S3Client, platform: Platform) -> str:
         ContentType="application/json",
     )
     connection.execute(sa.delete(storage_identity))
-    connection.execute(sa.insert(storage_identity).values(only=1, id=identity, created_at=sa.func.now()))
+    connection.execute(sa.insert(storage_identity).values(one=1, id=identity, created_at=sa.func.now()))
     return identity

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from dagster import DagsterInstance
 from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -23,10 +24,10 @@ from slipway.daemon.landing import LandingDaemon
 from slipway.daemon.sweeper import SweepDaemon
 
 
-def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon]:
+def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     """Those that Dagster needs for this instance, and ours."""
     yield from create_daemons_from_instance(instance)
-    yield LandingDaemon()
+    yield LandingDaemon()  # type: ignore[no-untyped-call]
     yield SweepDaemon()
 
 

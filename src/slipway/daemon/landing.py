@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from threading import Event
+from typing import Any
 
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.daemon import DaemonIterator, DagsterDaemon
@@ -14,7 +15,7 @@ from slipway.landing.database import engine
 from slipway.landing.watch import Watch
 
 
-class LandingDaemon(DagsterDaemon[IWorkspaceProcessContext]):
+class LandingDaemon(DagsterDaemon[IWorkspaceProcessContext[Any]]):
     """Turns of the watch, one after the other, until the controller ends."""
 
     @classmethod
@@ -23,7 +24,7 @@ class LandingDaemon(DagsterDaemon[IWorkspaceProcessContext]):
         return "SLIPWAY_LANDING"
 
     def core_loop(
-        self, workspace_process_context: IWorkspaceProcessContext, shutdown_event: Event
+        self, workspace_process_context: IWorkspaceProcessContext[Any], shutdown_event: Event
     ) -> DaemonIterator:
         """Yields after each turn, so that heartbeats go on."""
         platform = config.current()

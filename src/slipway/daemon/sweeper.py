@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.daemon import DaemonIterator, IntervalDaemon
 
@@ -10,7 +12,7 @@ from slipway.launch import sweep
 EVERY_SECONDS = 5
 
 
-class SweepDaemon(IntervalDaemon[IWorkspaceProcessContext]):
+class SweepDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
     """Calls the launcher's sweep."""
 
     def __init__(self) -> None:
@@ -21,7 +23,7 @@ class SweepDaemon(IntervalDaemon[IWorkspaceProcessContext]):
         """How Dagster names the daemon in heartbeats and logs."""
         return "SLIPWAY_SWEEP"
 
-    def run_iteration(self, workspace_process_context: IWorkspaceProcessContext) -> DaemonIterator:
+    def run_iteration(self, workspace_process_context: IWorkspaceProcessContext[Any]) -> DaemonIterator:
         """One sweep."""
         sweep(workspace_process_context.instance)
         yield None

@@ -105,7 +105,8 @@ def failure(instance: DagsterInstance, record: RunRecord, *, opened: bool) -> Fa
         blameless = not opened or not SURROUNDINGS.isdisjoint(names)
         return Failure(Fault.SURROUNDINGS if blameless else Fault.STEP, f"run {run.run_id}: {said}")
     ends = instance.all_logs(run.run_id, of_type=DagsterEventType.RUN_FAILURE)
-    said = ends[-1].dagster_event.message if ends and ends[-1].dagster_event else None
+    reason = ends[-1].dagster_event.message if ends and ends[-1].dagster_event else None
     return Failure(
-        Fault.LOST if opened else Fault.SURROUNDINGS, f"run {run.run_id}: {said or 'ended without an error'}"
+        Fault.LOST if opened else Fault.SURROUNDINGS,
+        f"run {run.run_id}: {reason or 'ended without an error'}",
     )

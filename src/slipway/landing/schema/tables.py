@@ -75,7 +75,7 @@ landing_listing = Table(
 storage_identity = Table(
     "storage_identity",
     metadata,
-    Column("only", SmallInteger, primary_key=True),
+    Column("one", SmallInteger, primary_key=True),
     Column("id", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("halted", Text, comment="why landings stand still, while they do"),

@@ -70,7 +70,7 @@ STATEMENTS = (
     """,
     """
     CREATE TABLE slipway.storage_identity (
-        only smallint PRIMARY KEY DEFAULT 1 CHECK (only = 1),
+        one smallint PRIMARY KEY DEFAULT 1 CHECK (one = 1),
         id text NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now(),
         halted text

@@ -1,0 +1,349 @@
+"""The ledger's promises, on a real Postgres."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.exc import IntegrityError
+
+from slipway.landing import ledger, schema
+from slipway.landing.isolation import Attempt, Quarantine, Retry, Split
+from slipway.landing.objects import Seen
+from slipway.landing.schema.tables import landing_object as obj
+
+ALL = {"max_files": 1000, "max_bytes": 10**12}
+NOW = timedelta(0)
+
+
+def seen(key: str, etag: str = "e1", size: int = 1, version_id: str | None = None) -> Seen:
+    return Seen("bucket", key, etag, size, version_id)
+
+
+def observe(database: Engine, *items: Seen) -> int:
+    with database.begin() as connection:
+        return ledger.observe(connection, "inbox", items)
+
+
+def claim(database: Engine, **limits: int) -> ledger.OpenBatch | None:
+    with database.begin() as connection:
+        return ledger.claim(connection, "inbox", **{**ALL, **limits})
+
+
+def files(database: Engine, batch: ledger.OpenBatch | None) -> list[str]:
+    assert batch is not None
+    with database.begin() as connection:
+        found = ledger.open_for(connection, batch.id, "run")
+        assert found is not None
+        return [f"{item.key}@{item.etag}" for item in found]
+
+
+def states(database: Engine) -> dict[str, str]:
+    with database.connect() as connection:
+        return {f"{row.key}@{row.etag}": row.state for row in connection.execute(select(obj))}
+
+
+def finish(database: Engine, batch: ledger.OpenBatch | None) -> None:
+    assert batch is not None
+    with database.begin() as connection:
+        ledger.finish(connection, batch.id)
+
+
+def test_upgrades_at_once_make_one_schema(postgres_url: str):
+    from slipway.landing.database import engine
+
+    database = engine(postgres_url)
+    errors: list[BaseException] = []
+
+    def upgrade() -> None:
+        try:
+            with database.begin() as connection:
+                schema.upgrade(connection)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=upgrade) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not errors
+    assert observe(database, seen("a")) == 1
+    database.dispose()
+
+
+def test_an_object_told_of_many_times_is_taken_in_once(database):
+    assert observe(database, seen("a"), seen("b")) == 2
+    assert observe(database, seen("b"), seen("a"), seen("c")) == 1
+    batch = claim(database)
+    assert files(database, batch) == ["a@e1", "b@e1", "c@e1"]
+    assert observe(database, seen("a")) == 0
+    finish(database, batch)
+    assert observe(database, seen("a")) == 0
+    assert claim(database) is None
+
+
+def test_keys_are_data_and_nothing_else(database):
+    keys = [
+        "it's",
+        '"; DROP TABLE slipway.landing_object; --',
+        "../../x",
+        " a b ",
+        "new\nline",
+        "%s %(x)s :y",
+        "é" * 500,
+    ]
+    assert observe(database, *[seen(key) for key in keys]) == len(keys)
+    assert observe(database, *[seen(key) for key in keys]) == 0
+    assert {name.removesuffix("@e1") for name in files(database, claim(database))} == set(keys)
+
+
+def test_a_newer_version_supersedes_one_that_waits(database):
+    observe(database, seen("a", "e1"))
+    observe(database, seen("a", "e2"))
+    assert states(database) == {"a@e1": "superseded", "a@e2": "new"}
+    assert files(database, claim(database)) == ["a@e2"]
+
+
+def test_two_versions_of_a_key_are_never_in_flight(database):
+    observe(database, seen("a", "e1"))
+    first = claim(database)
+    observe(database, seen("a", "e2"), seen("b"))
+    second = claim(database)
+    assert files(database, second) == ["b@e1"]
+    assert claim(database) is None
+    finish(database, first)
+    assert files(database, claim(database)) == ["a@e2"]
+
+
+def test_the_database_itself_refuses_two_versions_in_flight(database):
+    observe(database, seen("a", "e1"))
+    claim(database)
+    observe(database, seen("a", "e2"))
+    with pytest.raises(IntegrityError), database.begin() as connection:
+        connection.execute(text("UPDATE slipway.landing_object SET state = 'claimed'"))
+
+
+def test_a_key_that_goes_back_to_former_content_is_loaded_again(database):
+    for etag in ("e1", "e2"):
+        observe(database, seen("a", etag))
+        finish(database, claim(database))
+    assert observe(database, seen("a", "e1")) == 1
+    assert files(database, claim(database)) == ["a@e1"]
+
+
+def test_going_back_while_the_former_content_is_in_flight_leaves_it_the_last(database):
+    observe(database, seen("a", "e1"))
+    first = claim(database)
+    observe(database, seen("a", "e2"))
+    observe(database, seen("a", "e1"))
+    assert states(database) == {"a@e1": "claimed", "a@e2": "superseded"}
+    finish(database, first)
+    assert claim(database) is None
+
+
+def test_versions_of_a_bucket_with_versions_are_told_apart_by_their_ids(database):
+    observe(database, seen("a", "same", version_id="v1"))
+    finish(database, claim(database))
+    assert observe(database, seen("a", "same", version_id="v2")) == 1
+
+
+def test_a_batch_ends_at_its_limits(database):
+    observe(database, *[seen(f"k{n}", size=100) for n in range(5)])
+    assert len(files(database, claim(database, max_files=2))) == 2
+    assert len(files(database, claim(database, max_bytes=250))) == 2
+    assert len(files(database, claim(database, max_bytes=1))) == 1, "a file above the limit goes alone"
+
+
+def test_claims_at_once_share_nothing_and_leave_nothing(database):
+    observe(database, *[seen(f"k{n:04}") for n in range(400)])
+    taken: list[list[str]] = []
+    start = threading.Barrier(6)
+
+    def work() -> None:
+        start.wait()
+        while (batch := claim(database, max_files=7)) is not None:
+            taken.append(files(database, batch))
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    while (batch := claim(database, max_files=7)) is not None:
+        taken.append(files(database, batch))
+    names = [name for batch in taken for name in batch]
+    assert len(names) == len(set(names)) == 400
+
+
+def test_taking_in_and_claiming_at_once_keeps_one_version_in_flight(database):
+    """Every key is overwritten again and again while claims go on; each key ends at its last version, once."""
+    observe(database, *[seen(f"k{n}", "e0") for n in range(20)])
+    done: list[str] = []
+    stop = threading.Event()
+    errors: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            for version in range(1, 30):
+                observe(database, *[seen(f"k{n}", f"e{version}") for n in range(20)])
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            stop.set()
+
+    def read() -> None:
+        try:
+            while True:
+                last = stop.is_set()
+                batch = claim(database, max_files=3)
+                if batch is None:
+                    if last:
+                        return
+                    continue
+                done.extend(files(database, batch))
+                finish(database, batch)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write), *[threading.Thread(target=read) for _ in range(3)]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not errors
+    assert len(done) == len(set(done))
+    for n in range(20):
+        versions = [int(name.split("@e")[1]) for name in done if name.startswith(f"k{n}@")]
+        assert versions[-1] == 29
+        assert versions == sorted(versions), "an older version after a newer"
+
+
+def test_a_claim_that_was_taken_back_cannot_finish(database):
+    observe(database, seen("a"), seen("b"))
+    batch = claim(database)
+    with database.begin() as connection:
+        ledger.settle(connection, batch.id, Retry(NOW), "lost")
+    with pytest.raises(ledger.ClaimLost):
+        finish(database, batch)
+    with pytest.raises(ledger.ClaimLost), database.begin() as connection:
+        ledger.open_for(connection, batch.id, "run")
+    with pytest.raises(ledger.ClaimLost), database.begin() as connection:
+        ledger.set_aside(connection, batch.id, 1, "quarantined", "too late")
+    with database.begin() as connection:
+        (again,) = ledger.open_batches(connection, "inbox")
+    assert again.id != batch.id
+    assert again.attempt == 2
+    assert files(database, again) == ["a@e1", "b@e1"]
+
+
+def test_finishing_twice_is_finishing_once(database):
+    observe(database, seen("a"))
+    batch = claim(database)
+    finish(database, batch)
+    finish(database, batch)
+    with database.begin() as connection:
+        assert ledger.open_for(connection, batch.id, "run") is None
+    with pytest.raises(ledger.ClaimLost), database.begin() as connection:
+        ledger.finish(connection, "unknown")
+
+
+def test_a_quarantined_file_stays_so_when_the_rest_is_done(database):
+    observe(database, seen("a"), seen("b"))
+    batch = claim(database)
+    with database.begin() as connection:
+        items = ledger.open_for(connection, batch.id, "run")
+        ledger.set_aside(connection, batch.id, items[0].id, "quarantined", "bad header")
+    finish(database, batch)
+    assert states(database) == {"a@e1": "quarantined", "b@e1": "done"}
+    assert observe(database, seen("a")) == 0
+    assert observe(database, seen("a", "mended")) == 1
+
+
+def test_a_failed_batch_is_split_and_its_last_file_quarantined(database):
+    observe(database, seen("a"), seen("b"), seen("c"))
+    batch = claim(database)
+    with database.begin() as connection:
+        ledger.settle(connection, batch.id, Split(), "step failed")
+    with database.begin() as connection:
+        left, right = ledger.open_batches(connection, "inbox")
+    assert sorted([files(database, left), files(database, right)]) == [["a@e1", "c@e1"], ["b@e1"]]
+    single = left if left.files == 1 else right
+    with database.begin() as connection:
+        assert ledger.attempt(connection, single.id) == Attempt(files=1, attempt=1)
+        ledger.settle(connection, single.id, Quarantine(), "run 1: it is broken")
+    with database.connect() as connection:
+        row = connection.execute(select(obj).where(obj.c.state == "quarantined")).one()
+    assert (row.key, row.error, row.attempts) == ("b", "run 1: it is broken", 2)
+
+
+def test_a_retry_waits_for_its_time(database):
+    observe(database, seen("a"))
+    batch = claim(database)
+    with database.begin() as connection:
+        ledger.settle(connection, batch.id, Retry(timedelta(hours=1)), "S3 is away")
+    with database.begin() as connection:
+        (again,) = ledger.open_batches(connection, "inbox")
+    assert not again.due
+
+
+def test_a_failed_version_gives_way_to_a_newer_one(database):
+    observe(database, seen("a", "broken"))
+    batch = claim(database)
+    observe(database, seen("a", "mended"))
+    with database.begin() as connection:
+        ledger.settle(connection, batch.id, Retry(timedelta(hours=1)), "step failed")
+    assert states(database) == {"a@broken": "superseded", "a@mended": "new"}
+    assert files(database, claim(database)) == ["a@mended"]
+
+
+def test_restored_objects_are_not_new(database):
+    observe(database, seen("a", "multi-2", 9), seen("b"))
+    finish(database, claim(database))
+    restored = {
+        "bucket": "bucket",
+        "key": "a",
+        "old": {"etag": '"multi-2"', "size": 9, "version_id": None},
+        "new": {"etag": "single", "version_id": None},
+    }
+    with database.begin() as connection:
+        assert ledger.adopt(connection, [restored]) == 1
+    assert observe(database, seen("a", "single", 9), seen("b")) == 0
+
+
+def test_one_process_takes_a_landing_in_at_a_time(database):
+    with database.connect() as one, database.connect() as two:
+        with ledger.intake_lock(one, "inbox") as mine:
+            assert mine
+            with ledger.intake_lock(two, "inbox") as second:
+                assert not second
+            with ledger.intake_lock(two, "other") as other:
+                assert other
+        with ledger.intake_lock(two, "inbox") as now:
+            assert now
+
+
+def test_a_claim_does_not_look_at_what_is_done(database):
+    """The plan of a claim in a large ledger uses the index of what waits."""
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO slipway.landing_object (landing, bucket, key, version, etag, size, state)"
+                " SELECT 'inbox', 'bucket', 'k' || n, 'v', 'e', 1, 'done' FROM generate_series(1, 50000) n"
+            )
+        )
+    observe(database, seen("fresh"))
+    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE slipway.landing_object"))
+    with database.connect() as connection:
+        before = connection.execute(
+            select(func.pg_stat_get_xact_tuples_returned(text("'slipway.landing_object'::regclass")))
+        ).scalar_one()
+        ledger.claim(connection, "inbox", **ALL)
+        after = connection.execute(
+            select(func.pg_stat_get_xact_tuples_returned(text("'slipway.landing_object'::regclass")))
+        ).scalar_one()
+        connection.rollback()
+    assert after - before < 100
