@@ -8,7 +8,7 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,7 +38,16 @@ SLIPWAY = Path(sys.executable).with_name("slipway")
 class Laptop:
     """The platform as processes. `start` brings it up, `keep` holds it up, leaving the context ends it."""
 
-    def __init__(self, platform_file: Path, state: State, port: int, report: Report, ending: Ending) -> None:
+    def __init__(
+        self,
+        platform_file: Path,
+        state: State,
+        port: int,
+        report: Report,
+        ending: Ending,
+        *,
+        fresh: bool = False,
+    ) -> None:
         """Nothing runs yet.
 
         Args:
@@ -47,6 +56,7 @@ class Laptop:
             port: of the UI; 0 for a free one.
             report: told what is under way.
             ending: says when to stop waiting.
+            fresh: forget what the state folder holds.
 
         Raises:
             UserError: platform.yaml has errors, the port is in use, or the state folder is.
@@ -56,6 +66,7 @@ class Laptop:
         self._file = platform_file.absolute()
         self._report = report
         self._ending = ending
+        self._fresh = fresh
         self._instance_file = self._file.with_name("dagster.yaml")
         if not self._instance_file.exists():
             raise UserError(
@@ -66,8 +77,8 @@ class Laptop:
         self._port = ports.ui_port(port)
         self._lock = state.hold()
         self._supervisor: Supervisor | None = None
-        self.env: dict[str, str] = {}
-        """Environment of the platform's services, once `start` is done."""
+        self.env = self._base_environment()
+        """Environment of the platform's services, complete once `start` is done."""
 
     @property
     def url(self) -> str:
@@ -77,6 +88,9 @@ class Laptop:
     def __enter__(self) -> Self:
         """Take over what an earlier one left, and be ready to end all that is started from here on."""
         process.clear(self.state.folder)
+        if self._fresh:
+            self.state.clear()
+        self._prepare_folders()
         self._supervisor = Supervisor(self.state, self._lock, self._report, self._ending.pause)
         return self
 
@@ -102,8 +116,6 @@ class Laptop:
             Ended: a signal came meanwhile.
         """
         running = self._running
-        self._prepare_folders()
-        self.env = self._base_environment()
         if self._environments:
             self._start("environments", environments.command(self._environments), self.env)
         self._start_bundled()
@@ -124,6 +136,31 @@ class Laptop:
         )
         self._start("daemon", [str(SLIPWAY), "daemon"], self.env, self._daemon_beats(self._last_beat()))
         running.wait("webserver", "daemon")
+
+    def begin(self, name: str, command: list[str]) -> None:
+        """Start a program that does some work beside and ends; `finish` waits for it."""
+        self._start(name, command, self.env)
+
+    def finish(self, name: str) -> None:
+        """Wait for a program that `begin` started. Raises UserError when it failed."""
+        self._running.finish(name)
+
+    def runs(self) -> dict[str, str]:
+        """Status of each run, by id, the newest first."""
+        query = "{ runsOrError { ... on Runs { results { runId status } } } }"
+        return {run["runId"]: run["status"] for run in self._ask(query)["runsOrError"]["results"]}
+
+    def failure(self) -> str:
+        """The errors of the newest run that failed."""
+        run_id = next(run_id for run_id, status in self.runs().items() if status == "FAILURE")
+        error = "error { message causes { message } }"
+        events = (
+            f"... on ExecutionStepFailureEvent {{ {error} }} ... on RunFailureEvent {{ message {error} }}"
+        )
+        query = (
+            f'{{ logsForRun(runId: "{run_id}") {{ ... on EventConnection {{ events {{ {events} }} }} }} }}'
+        )
+        return f"{run_id}\n" + "\n".join(_messages(self._ask(query)["logsForRun"]["events"]))
 
     def broken_locations(self) -> dict[str, str]:
         """Code locations that the webserver could not load, with the error."""
@@ -286,6 +323,15 @@ def uses_bundled_storage(platform: Platform) -> bool:
     if platform.observability.compute_logs.enabled:
         used.add(platform.observability.compute_logs.storage_ref)
     return any(name not in platform.storage or platform.storage[name].bundled for name in used)
+
+
+def _messages(events: list[dict[str, Any]]) -> Iterator[str]:
+    for event in events:
+        error = event.get("error")
+        if error is not None:
+            yield from (cause["message"].strip() for cause in (error, *error["causes"]))
+        elif "message" in event:
+            yield event["message"]
 
 
 def _pings(port: int) -> bool:
