@@ -35,6 +35,6 @@ lock locks/platform.txt pyproject.toml --extra platform
 lock locks/laptop.txt pyproject.toml --extra platform --extra embedded -c locks/platform.txt -c locks/uv.txt
 lock locks/dev.txt pyproject.toml --extra platform --extra embedded --extra dev -c locks/laptop.txt
 for location in code_locations/*/; do
-    lock "${location}requirements.txt" "${location}pyproject.toml"
+    lock "${location}requirements.txt" "${location}pyproject.toml" pyproject.toml
 done
 [ -z "$stale" ]

@@ -1,0 +1,1 @@
+"""The jaffle shop's project."""

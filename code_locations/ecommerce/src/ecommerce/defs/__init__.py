@@ -1,0 +1,1 @@
+"""Dagster's definitions; what is put into this package is loaded."""

@@ -1,0 +1,11 @@
+"""The definitions of this code location."""
+
+from pathlib import Path
+
+from dagster import Definitions, definitions, load_from_defs_folder
+
+
+@definitions
+def defs() -> Definitions:
+    """Everything under `defs`."""
+    return load_from_defs_folder(path_within_project=Path(__file__).parent)
