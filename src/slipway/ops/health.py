@@ -40,7 +40,7 @@ def webserver() -> None:
 
 def code_server() -> None:
     """Ask the code server for its definitions, which loads them when nobody did before."""
-    import grpc  # type: ignore[import-untyped]
+    import grpc
 
     # The messages of DagsterApi are read by hand: importing Dagster for them would take seconds of CPU.
     with grpc.insecure_channel(

@@ -12,12 +12,14 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from slipway import identity
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.ops import storage_keeper_snapshot as snapshots
@@ -28,22 +30,31 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("slipway.storage_keeper")
 
-RESTORED_KEY = "_slipway/restored.json"
-IDENTITY_KEY = "_slipway/identity"
 UNIDENTIFIED = "unidentified"
 CHECK_SECONDS = 10
 
 LOST = (
     "the bundled S3 lost what it held: it was killed, or restarted on its own. "
-    "docs/storage-lost.md has the way out: slipway storage reset"
+    "docs/storage-lost.md has the way out"
 )
+
+
+@dataclass(frozen=True)
+class LakeObjects:
+    """Where the lake's bucket has the platform's notes on the storage."""
+
+    bucket: str
+    identity: str
+    """Key of the object by which the storage is known."""
+    restored: str
+    """Key under which a restore leaves word of objects that have other versions now."""
 
 
 class Keeper:
     """Keeps one store in one folder."""
 
-    def __init__(self, client: S3Client, folder: Path, lake: tuple[str, str] | None) -> None:
-        """Args are the store, the folder for snapshots, and the lake's bucket and prefix when it is in this store."""
+    def __init__(self, client: S3Client, folder: Path, lake: LakeObjects | None) -> None:
+        """Args are the store, the folder for snapshots, and the lake's notes when they are in this store."""
         self._client = client
         self._snapshot = folder / "snapshot"
         self._consumed = folder / "consumed"
@@ -78,32 +89,31 @@ class Keeper:
 
     def stop(self) -> bool:
         """Save the store; False when there is nothing of the platform in it."""
-        identity = self.identity()
-        if identity is None:
+        found = self.identity()
+        if found is None:
             log.error("nothing saved: %s", LOST if self._known else "the platform never used this storage")
             return False
-        count = snapshots.save(self._client, self._snapshot, identity, self._is_note)
+        count = snapshots.save(self._client, self._snapshot, found, self._is_note)
         log.info("saved %d objects", count)
         return True
 
     def status(self) -> str:
         """ "ok", or what is wrong with the store."""
         try:
-            identity = self.identity()
+            found = self.identity()
         except (BotoCoreError, ClientError) as error:
             return f"the bundled S3 does not answer: {error}"
-        if identity is None and self._known is not None:
+        if found is None and self._known is not None:
             return LOST
-        self._known = identity
+        self._known = found
         return "ok"
 
     def identity(self) -> str | None:
         """What the store is known by; None for one that the platform does not use yet, or no more."""
         if self._lake is None:
             return UNIDENTIFIED if self._client.list_buckets()["Buckets"] else None
-        bucket, prefix = self._lake
         try:
-            answer = self._client.get_object(Bucket=bucket, Key=prefix + IDENTITY_KEY)
+            answer = self._client.get_object(Bucket=self._lake.bucket, Key=self._lake.identity)
         except self._client.exceptions.ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket", "404"):
                 return None
@@ -114,9 +124,8 @@ class Keeper:
         results = list(snapshots.restore(self._client, snapshot, last=self._is_identity, stopping=stopping))
         changed = [result for result in results if result is not None]
         if changed and self._lake is not None:
-            bucket, prefix = self._lake
             note = json.dumps({"objects": [_note(change) for change in changed]}).encode()
-            self._client.put_object(Bucket=bucket, Key=prefix + RESTORED_KEY, Body=note)
+            self._client.put_object(Bucket=self._lake.bucket, Key=self._lake.restored, Body=note)
         # The identity makes the store the platform's own: it comes when everything else is there.
         for item in snapshot.objects():
             if self._is_identity(item.bucket, item.key):
@@ -124,10 +133,10 @@ class Keeper:
         log.info("restored %d objects, %d of them with another ETag or version", len(results), len(changed))
 
     def _is_identity(self, bucket: str, key: str) -> bool:
-        return self._lake is not None and (bucket, key) == (self._lake[0], self._lake[1] + IDENTITY_KEY)
+        return self._lake is not None and (bucket, key) == (self._lake.bucket, self._lake.identity)
 
     def _is_note(self, bucket: str, key: str) -> bool:
-        return self._lake is not None and (bucket, key) == (self._lake[0], self._lake[1] + RESTORED_KEY)
+        return self._lake is not None and (bucket, key) == (self._lake.bucket, self._lake.restored)
 
 
 def run(keeper: Keeper, status_file: Path, stop: Event) -> int:
@@ -156,12 +165,13 @@ def bundled_ref(platform: Platform) -> str | None:
     return next((name for name, storage in platform.storage.items() if storage.bundled), None)
 
 
-def lake_in(platform: Platform, ref: str) -> tuple[str, str] | None:
-    """Bucket and prefix of the lake when it is in the named storage, or in another name for the bundled one."""
+def lake_in(platform: Platform, ref: str) -> LakeObjects | None:
+    """The lake's notes when the lake is in the named storage, or in another name for the bundled one."""
     lake = platform.lake
     storage = platform.storage.get(lake.storage_ref)
-    bundled = lake.storage_ref == ref or (storage is not None and bool(storage.bundled))
-    return (lake.bucket, lake.prefix) if bundled else None
+    if lake.storage_ref != ref and not (storage is not None and storage.bundled):
+        return None
+    return LakeObjects(lake.bucket, identity.object_key(platform), identity.restored_key(platform))
 
 
 def _note(change: Changed) -> dict[str, Any]:
