@@ -22,7 +22,7 @@ LOG_LINES = 50
 """How many of the worker's own last lines an error shows."""
 
 
-class EngineUnreachable(Exception):  # noqa: N818 - says what is the case
+class EngineUnreachable(Exception):
     """The runtime's engine gave no answer, or an error that is not about the run. It may be gone in a second."""
 
 

@@ -60,7 +60,7 @@ def create_body(order: WorkOrder, *, project: str, network: str) -> dict[str, An
         "HostConfig": {
             "Memory": limits.memory,
             "MemorySwap": limits.memory,
-            "MemoryReservation": order.profile.requests.memory or limits.memory,
+            "MemoryReservation": order.profile.requests.memory,
             "CpuPeriod": CPU_PERIOD,
             "CpuQuota": int(limits.cpu * CPU_PERIOD),
             "PidsLimit": PIDS,
@@ -121,7 +121,7 @@ class DockerAdapter:
         name = container_name(order.run_id)
         with _engine_errors():
             try:
-                self._api.create_container_from_config(body, name)
+                self._api.create_container_from_config(body, name)  # type: ignore[no-untyped-call]
             except errors.ImageNotFound as error:
                 raise UserError(
                     f"image '{order.image}' of code location '{order.location}' is not on this host",
@@ -144,7 +144,9 @@ class DockerAdapter:
                 return WorkerState(Phase.ABSENT)
         if state["Status"] == "created":
             # An engine that could not start the container leaves it so, with its own exit code.
-            return WorkerState(Phase.EXITED if state["ExitCode"] else Phase.WAITING, state["ExitCode"] or None)
+            return WorkerState(
+                Phase.EXITED if state["ExitCode"] else Phase.WAITING, state["ExitCode"] or None
+            )
         if state["Status"] in ("exited", "dead", "removing"):
             return WorkerState(Phase.EXITED, state["ExitCode"], state["OOMKilled"])
         return WorkerState(Phase.RUNNING, out_of_memory=state["OOMKilled"])
@@ -205,4 +207,6 @@ def _engine_errors() -> Iterator[None]:
             ) from error
         raise EngineUnreachable(f"the Docker Engine failed: {error.explanation or error}") from error
     except (errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-        raise EngineUnreachable(f"the Docker Engine, or the gate before it, does not answer: {error}") from error
+        raise EngineUnreachable(
+            f"the Docker Engine, or the gate before it, does not answer: {error}"
+        ) from error

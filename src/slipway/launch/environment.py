@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway.config.connections import resolve
 from slipway.config.errors import UserError
-from slipway.config.model import EnvReference, FileReference, Platform, SecretReference, Storage
+from slipway.config.model import EnvReference, FileReference, Platform, Reference, SecretReference, Storage
 from slipway.launch.adapter import WorkOrder
 from slipway.profiles import ResolvedProfile
 
@@ -42,7 +42,7 @@ def portable_platform(platform: Platform, env: Mapping[str, str]) -> tuple[str, 
     def portable(node: Any, path: tuple[str, ...]) -> Any:
         if isinstance(node, _REFERENCES):
             name = "_".join(("SLIPWAY_SECRET", *path)).upper()
-            values[name] = resolve(node, env)
+            values[name] = _resolve(node, env, ".".join(path))
             return {"env": name}
         if isinstance(node, dict):
             return {key: portable(value, (*path, key)) for key, value in node.items()}
@@ -73,16 +73,19 @@ def location_environment(platform: Platform, location: str, env: Mapping[str, st
     Raises:
         UserError: a reference has no value here, naming the key.
     """
-    result = {}
-    for name, value in platform.code_locations[location].env.items():
-        if isinstance(value, str):
-            result[name] = value
-            continue
-        try:
-            result[name] = resolve(value, env)
-        except UserError as error:
-            raise UserError(f"code_locations.{location}.env.{name}: {error.message}", error.hint) from error
-    return result
+    return {
+        name: value
+        if isinstance(value, str)
+        else _resolve(value, env, f"code_locations.{location}.env.{name}")
+        for name, value in platform.code_locations[location].env.items()
+    }
+
+
+def _resolve(reference: Reference, env: Mapping[str, str], key: str) -> str:
+    try:
+        return resolve(reference, env)
+    except UserError as error:
+        raise UserError(f"{key}: {error.message}", error.hint) from error
 
 
 def ambient_aws(platform: Platform, env: Mapping[str, str]) -> dict[str, str]:
@@ -133,14 +136,9 @@ def run_environment(
         "SLIPWAY_LOCATION": location,
         "SLIPWAY_PLATFORM_JSON": inline,
         "SLIPWAY_SCRATCH": scratch,
-        RUN_METADATA: json.dumps(visible(profile)),
+        RUN_METADATA: json.dumps(profile.tags()),
         "TMPDIR": scratch,
     }
-
-
-def visible(profile: ResolvedProfile) -> dict[str, str]:
-    """What a reader of a run or a materialisation is told of its profile."""
-    return {key: value for key, value in profile.tags().items() if key != "slipway/frozen"}
 
 
 def environment_list(order: WorkOrder) -> list[str]:

@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from slipway import profiles
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
-from slipway.config.quantity import parse_bytes
+from slipway.config.quantity import readable
 from slipway.launch.adapter import Host
 from slipway.profiles import ResolvedProfile
 
@@ -61,14 +62,17 @@ def requested(tags: Mapping[str, str], run_id: str) -> str | None:
     return name
 
 
-def next_larger(platform: Platform, memory: int) -> str | None:
-    """The profile with the smallest memory limit above this many bytes."""
-    limits = (
-        (parse_bytes(profile.limits.memory), name)
-        for name, profile in platform.infrastructure.resource_profiles.items()
-        if profile.limits.memory is not None
+def next_larger(platform: Platform, memory: int, host: Host) -> str | None:
+    """The profile with the smallest memory limit above so many bytes that this host could launch."""
+    if memory >= host.memory:
+        return None
+    fitting = (
+        (profile.limits.memory, name)
+        for name in profiles.known(platform)
+        if (profile := profiles.resolve(platform, "", run_tag=name)).limits.memory > memory
+        and profile.requests.memory <= host.memory
     )
-    return min(((size, name) for size, name in limits if size > memory), default=(0, None))[1]
+    return min(fitting, default=(0, None))[1]
 
 
 def fit(profile: ResolvedProfile, host: Host) -> tuple[ResolvedProfile, list[str]]:
@@ -77,14 +81,10 @@ def fit(profile: ResolvedProfile, host: Host) -> tuple[ResolvedProfile, list[str
     Raises:
         UserError: the profile is sure to need more memory than there is.
     """
-    if profile.requests.memory is not None and profile.requests.memory > host.memory:
+    if profile.requests.memory > host.memory:
         raise UserError(
-            f"profile '{profile.name}' requests {_mib(profile.requests.memory)} of memory,"
-            f" this host has {_mib(host.memory)}",
+            f"profile '{profile.name}' requests {readable(profile.requests.memory)} of memory,"
+            f" this host has {readable(host.memory)}",
             "choose a smaller profile with the run tag slipway/profile, or lower its requests.memory",
         )
     return profile.capped(host.cpu, host.memory)
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:.0f} MiB"

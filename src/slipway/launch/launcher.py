@@ -20,7 +20,7 @@ from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.launch import diagnosis, frozen, runtimes
 from slipway.launch.adapter import LOG_LINES, Adapter, EngineUnreachable, Phase, WorkerState, WorkOrder
-from slipway.launch.environment import run_environment, visible
+from slipway.launch.environment import run_environment
 from slipway.launch.selection import location_of, wishes
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -76,7 +76,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         decided, warnings = self._decide(context, platform, location)
         self._instance.add_run_tags(run.run_id, decided.tags())
         for warning in warnings:
-            self._instance.report_engine_event(f"Warning: {warning}", run, cls=type(self))
+            self._instance.report_engine_event(f"Warning: {warning}", run)
         order = self._order(run, platform, location, decided)
         worker = self._adapter.start(order)
         self._instance.report_engine_event(
@@ -84,7 +84,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             run,
             EngineEventData(
                 {
-                    **{key: MetadataValue.text(value) for key, value in visible(decided.profile).items()},
+                    **{key: MetadataValue.text(value) for key, value in decided.profile.tags().items()},
                     **{
                         key: MetadataValue.text(value)
                         for key, value in sorted(order.env.items())
@@ -92,7 +92,6 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                     },
                 }
             ),
-            cls=type(self),
         )
 
     def _decide(
@@ -112,16 +111,17 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             job_tag=wished.job,
             asset_tags=wished.assets,
         )
-        fitted, warnings = frozen.fit(profile, self._adapter.host())
-        larger = frozen.next_larger(platform, fitted.limits.memory)
+        host = self._adapter.host()
+        fitted, warnings = frozen.fit(profile, host)
+        larger = frozen.next_larger(platform, fitted.limits.memory, host)
         return frozen.Frozen(run.run_id, fitted, larger), warnings
 
-    def _order(
-        self, run: DagsterRun, platform: Platform, location: str, decided: frozen.Frozen
-    ) -> WorkOrder:
+    def _order(self, run: DagsterRun, platform: Platform, location: str, decided: frozen.Frozen) -> WorkOrder:
         origin = run.job_code_origin
         if origin is None:
-            raise UserError(f"run {run.run_id} does not say which code it runs", "launch it from a code location")
+            raise UserError(
+                f"run {run.run_id} does not say which code it runs", "launch it from a code location"
+            )
         code = platform.code_locations[location]
         return WorkOrder(
             run_id=run.run_id,
@@ -232,7 +232,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             if not run.is_finished:
                 self._finish(run, state, decided)
             elif state.out_of_memory and run.status is not DagsterRunStatus.SUCCESS:
-                self._instance.report_engine_event(diagnosis.out_of_memory(decided), run, cls=type(self))
+                self._instance.report_engine_event(diagnosis.out_of_memory(decided), run)
         self._adapter.remove(run_id)
 
     def _finish(self, run: DagsterRun, state: WorkerState, decided: frozen.Frozen | None) -> None:

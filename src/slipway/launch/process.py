@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -198,7 +197,7 @@ class ProcessAdapter:
         limits = order.profile.limits
         hierarchy = _hierarchy()
         if hierarchy is None:
-            return None, ["--data-limit", str(limits.memory)] if sys.platform == "linux" else []
+            return None, ["--data-limit", str(limits.memory)] if processes.LINUX else []
         group = cgroup.group(hierarchy, order.run_id)
         try:
             group.create(limits.memory, limits.cpu)
@@ -277,7 +276,7 @@ def describe_limit_mechanism() -> str:
     if hierarchy is not None:
         what = "memory and CPU" if hierarchy.cpu else "memory (not CPU)"
         return f"limits of runs: the kernel holds {what} in cgroups v{hierarchy.version}"
-    if sys.platform == "linux":
+    if processes.LINUX:
         return (
             "limits of runs: no cgroup is writable here, so memory is limited per process (RLIMIT_DATA)"
             " and CPU only by DuckDB's threads"
@@ -291,7 +290,7 @@ def _hierarchy() -> cgroup.Hierarchy | None:
 
 
 def _cpus() -> Decimal:
-    if sys.platform == "linux":
+    if processes.LINUX:
         return Decimal(len(os.sched_getaffinity(0)))
     return Decimal(os.cpu_count() or 1)
 

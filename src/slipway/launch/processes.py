@@ -10,10 +10,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+LINUX: bool = sys.platform == "linux"
+
 
 def started(pid: int) -> str | None:
     """A text that only this incarnation of the pid has; None when no such process lives (a zombie does not)."""
-    if sys.platform == "linux":
+    if LINUX:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):

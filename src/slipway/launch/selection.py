@@ -30,7 +30,11 @@ def wishes(context: LaunchRunContext) -> Wishes:
         return Wishes()
     location = context.workspace.get_code_location(location_of(context))
     repository = location.get_repository(origin.repository_origin.repository_name)
-    job = repository.get_full_job(run.job_name).tags.get(PROFILE_TAG) if repository.has_job(run.job_name) else None
+    job = (
+        repository.get_full_job(run.job_name).tags.get(PROFILE_TAG)
+        if repository.has_job(run.job_name)
+        else None
+    )
     return Wishes(job, _asset_profiles(repository, context))
 
 

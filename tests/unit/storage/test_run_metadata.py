@@ -19,7 +19,11 @@ def _events():
 def test_a_materialisation_gets_the_metadata_of_its_run_and_keeps_its_own():
     env = {VARIABLE: '{"slipway/profile": "small", "slipway/cpu": "1"}'}
     events = [annotate(event, env) for event in _events()]
-    (found,) = [e for e in events if e.dagster_event and e.dagster_event.event_type is DagsterEventType.ASSET_MATERIALIZATION]
+    (found,) = [
+        e
+        for e in events
+        if e.dagster_event and e.dagster_event.event_type is DagsterEventType.ASSET_MATERIALIZATION
+    ]
     metadata = found.dagster_event.event_specific_data.materialization.metadata
     assert {key: value.value for key, value in metadata.items()} == {
         "slipway/profile": "small",
@@ -31,5 +35,8 @@ def test_a_materialisation_gets_the_metadata_of_its_run_and_keeps_its_own():
 def test_other_events_and_events_outside_a_launched_run_are_untouched():
     for event in _events():
         assert annotate(event, {}) is event
-        if event.dagster_event and event.dagster_event.event_type is not DagsterEventType.ASSET_MATERIALIZATION:
+        if (
+            event.dagster_event
+            and event.dagster_event.event_type is not DagsterEventType.ASSET_MATERIALIZATION
+        ):
             assert annotate(event, {VARIABLE: '{"a": "b"}'}) is event

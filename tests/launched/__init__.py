@@ -1,0 +1,1 @@
+"""A code location for tests of the launcher; in containers it is a module of the test image."""

@@ -1,0 +1,163 @@
+"""An instance with our launcher and a workspace of one location, for tests that launch runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.events import DagsterEventType
+from dagster._core.remote_representation.external import RemoteRepository
+from dagster._core.test_utils import create_run_for_test, create_test_daemon_workspace_context
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceLoadTarget
+
+PLATFORM = """
+infrastructure:
+  resource_profiles:
+    small:
+      requests: {cpu: 250m, memory: 512Mi}
+      limits: {cpu: "1", memory: 1Gi, ephemeral-storage: 2Gi}
+    medium:
+      requests: {cpu: 500m, memory: 512Mi}
+      limits: {cpu: "2", memory: 2Gi, ephemeral-storage: 2Gi}
+    transform:
+      requests: {cpu: "1", memory: 1Gi}
+      limits: {cpu: "512", memory: 4096Gi}
+    impossible:
+      requests: {cpu: "1", memory: 4096Gi}
+      limits: {cpu: "1", memory: 4096Gi}
+code_locations:
+  launched:
+    path: launched
+    image: {repository: slipway-test/launched, tag: latest}
+    profile: small
+    env:
+      LOCATION_VALUE: plain
+      LOCATION_SECRET: {env: DAEMON_SECRET}
+  other:
+    path: launched
+    image: {repository: slipway-test/other, tag: latest}
+    env: {OTHER_VALUE: not for launched}
+"""
+
+
+class Launching:
+    """Launches runs of the one location and waits for what becomes of them."""
+
+    def __init__(self, instance: DagsterInstance, workspace: WorkspaceProcessContext) -> None:
+        self.instance = instance
+        self._workspace = workspace
+
+    @property
+    def _repository(self) -> RemoteRepository:
+        location = self._workspace.create_request_context().get_code_location("launched")
+        return location.get_repository("__repository__")
+
+    def create(
+        self,
+        job: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        assets: Sequence[str] | None = None,
+    ) -> DagsterRun:
+        """A run as the UI would create it."""
+        remote = self._repository.get_full_job(job)
+        return create_run_for_test(
+            self.instance,
+            job_name=job,
+            run_config={"ops": config} if config else {},
+            tags={**remote.tags, **(tags or {})},
+            remote_job_origin=remote.get_remote_origin(),
+            job_code_origin=remote.get_python_origin(),
+            job_snapshot=remote.job_snapshot,
+            execution_plan_snapshot=None,
+            asset_selection=frozenset(AssetKey(name) for name in assets) if assets else None,
+            asset_graph=self._repository.asset_graph,
+        )
+
+    def launch(self, run: DagsterRun) -> str:
+        self.instance.launch_run(run.run_id, self._workspace.create_request_context())
+        return run.run_id
+
+    def run(self, job: str, **arguments: Any) -> str:
+        """Create and launch; the run's id."""
+        return self.launch(self.create(job, **arguments))
+
+    def status(self, run_id: str) -> DagsterRunStatus:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run.status
+
+    def tags(self, run_id: str) -> Mapping[str, str]:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run.tags
+
+    def finished(self, run_id: str, seconds: float = 120) -> DagsterRunStatus:
+        """Wait until the run is over."""
+        until(lambda: self._over(run_id), seconds, lambda: self.story(run_id))
+        return self.status(run_id)
+
+    def _over(self, run_id: str) -> bool:
+        run = self.instance.get_run_by_id(run_id)
+        return run is not None and run.is_finished
+
+    def messages(self, run_id: str) -> list[str]:
+        return [event.message for event in self.instance.all_logs(run_id)]
+
+    def story(self, run_id: str) -> str:
+        """The run's log, for messages of failed tests."""
+        return "\n".join(
+            f"{event.message} {event.dagster_event.engine_event_data.error if event.dagster_event and event.dagster_event.is_engine_event else ''}"
+            for event in self.instance.all_logs(run_id)
+        )
+
+    def says(self, run_id: str, text: str, seconds: float = 60) -> None:
+        """Wait until the run's log has a message with this text."""
+        until(
+            lambda: any(text in message for message in self.messages(run_id)),
+            seconds,
+            lambda: self.story(run_id),
+        )
+
+    def failure(self, run_id: str) -> str:
+        """Why the run failed."""
+        (event,) = self.instance.all_logs(run_id, of_type=DagsterEventType.RUN_FAILURE)
+        return event.message
+
+    def materialization(self, asset: str) -> dict[str, Any]:
+        """Metadata of the asset's latest materialisation."""
+        event = self.instance.get_latest_materialization_event(AssetKey(asset))
+        assert event is not None
+        assert event.asset_materialization is not None
+        return {key: value.value for key, value in event.asset_materialization.metadata.items()}
+
+
+def until(condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str) -> None:
+    """Wait for a condition; fail with an explanation when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s\n{explain()}"
+        time.sleep(0.1)
+
+
+@contextmanager
+def launching(home: Path, dagster_yaml: dict[str, Any], target: WorkspaceLoadTarget) -> Iterator[Launching]:
+    """An instance in `home` with our launcher, and the location that `target` loads."""
+    settings = {
+        "run_launcher": {"module": "slipway.launch.launcher", "class": "SlipwayRunLauncher"},
+        "telemetry": {"enabled": False},
+        **dagster_yaml,
+    }
+    (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    with (
+        DagsterInstance.from_config(str(home)) as instance,
+        create_test_daemon_workspace_context(target, instance) as workspace,
+    ):
+        yield Launching(instance, workspace)

@@ -1,0 +1,156 @@
+"""The launcher on a real engine: a Postgres, a code server of the test image, and runs beside it."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import psycopg2
+import pytest
+from dagster._core.workspace.load_target import GrpcServerTarget
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+from launching import PLATFORM, Launching, launching, until
+
+ROOT = Path(__file__).resolve().parents[3]
+IMAGE = "slipway-test/launched:latest"
+OTHER_DAGSTER = "1.12"
+"""The location's Dagster: an older one than the platform's."""
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    client = docker.from_env(timeout=120)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def image(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The test image; the engine's build cache keeps what was installed as long as the dependencies are the same."""
+    context = tmp_path_factory.mktemp("image")
+    shutil.copy(Path(__file__).parent / "Dockerfile", context)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "src", context / "src", ignore=ignore)
+    shutil.copytree(ROOT / "tests" / "launched", context / "launched", ignore=ignore)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    others = {
+        "dagster>=1.12,<1.14": "dagster==1.12.*",
+        "dagster-postgres>=0.28,<0.30": "dagster-postgres==0.28.*",
+    }
+    requirements = [others.pop(line, line) for line in project["dependencies"]]
+    assert not others
+    (context / "requirements.txt").write_text("\n".join(requirements))
+    engine.images.build(path=str(context), tag=IMAGE, rm=True)
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def network(engine: docker.DockerClient) -> Iterator[Network]:
+    found = engine.networks.create(f"slipway-test-{uuid.uuid4().hex[:8]}")
+    yield found
+    found.remove()
+
+
+@pytest.fixture(scope="session")
+def project(engine: docker.DockerClient, network: Network) -> Iterator[str]:
+    """The label of this session's runs; none of them may be left."""
+    name = network.name
+    yield name
+    left = engine.containers.list(
+        all=True, filters={"label": [f"slipway.project={name}", "slipway.kind=run"]}
+    )
+    for container in left:
+        container.remove(v=True, force=True)
+    assert [container.name for container in left] == []
+
+
+@pytest.fixture(scope="session")
+def postgres(engine: docker.DockerClient, network: Network) -> Iterator[str]:
+    """A Postgres that this machine and containers reach by the same address."""
+    container = engine.containers.run(
+        "postgres:17",
+        environment={"POSTGRES_PASSWORD": "test", "POSTGRES_DB": "slipway"},
+        network=network.name,
+        tmpfs={"/var/lib/postgresql/data": ""},
+        detach=True,
+    )
+    try:
+        url = f"postgresql://postgres:test@{_address(container, network)}:5432/slipway"
+        until(lambda: _connects(url), 60)
+        yield url
+    finally:
+        container.remove(v=True, force=True)
+
+
+@pytest.fixture(scope="session")
+def code_server(engine: docker.DockerClient, network: Network, image: str) -> Iterator[str]:
+    container = engine.containers.run(
+        image,
+        ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "launched.definitions"],
+        environment={"DAGSTER_CURRENT_IMAGE": image, "HOME": "/tmp"},
+        network=network.name,
+        detach=True,
+    )
+    try:
+        until(
+            lambda: b"Started Dagster code server" in container.logs(), 90, lambda: container.logs().decode()
+        )
+        yield _address(container, network)
+    finally:
+        container.remove(v=True, force=True)
+
+
+@pytest.fixture
+def launcher(
+    tmp_path: Path,
+    postgres: str,
+    code_server: str,
+    project: str,
+    network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Launching]:
+    (tmp_path / "platform.yaml").write_text(PLATFORM)
+    for name, value in {
+        "SLIPWAY_RUNTIME": "docker",
+        "SLIPWAY_PROJECT": project,
+        "SLIPWAY_DOCKER_NETWORK": network.name,
+        "SLIPWAY_PLATFORM": str(tmp_path / "platform.yaml"),
+        "SLIPWAY_POSTGRES_URL": postgres,
+        "DAEMON_SECRET": "s3cret",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = {
+        "storage": {"postgres": {"postgres_url": {"env": "SLIPWAY_POSTGRES_URL"}}},
+        "compute_logs": {
+            "module": "dagster._core.storage.local_compute_log_manager",
+            "class": "LocalComputeLogManager",
+            "config": {"base_dir": "/tmp/dagster-compute-logs"},
+        },
+        "local_artifact_storage": {
+            "module": "dagster._core.storage.root",
+            "class": "LocalArtifactStorage",
+            "config": {"base_dir": "/tmp/dagster"},
+        },
+    }
+    target = GrpcServerTarget(host=code_server, port=4000, socket=None, location_name="launched")
+    with launching(tmp_path, settings, target) as harness:
+        yield harness
+
+
+def _address(container: Container, network: Network) -> str:
+    container.reload()
+    return str(container.attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"])
+
+
+def _connects(url: str) -> bool:
+    try:
+        psycopg2.connect(url, connect_timeout=2).close()
+    except psycopg2.OperationalError:
+        return False
+    return True

@@ -1,0 +1,229 @@
+"""Runs as containers on a real engine: what they get, what they may not do, and what is said when they die."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import docker
+import pytest
+from dagster import DagsterRunStatus
+from dagster._core.launcher import WorkerStatus
+from docker.models.containers import Container
+
+from launching import Launching, until
+from slipway.config.quantity import readable
+from slipway.launch import sweep
+from slipway.launch.docker import container_name
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(autouse=True)
+def _swept(launcher: Launching) -> Iterator[None]:
+    yield
+    sweep(launcher.instance)
+
+
+def container_of(engine: docker.DockerClient, run_id: str) -> Container:
+    return engine.containers.get(container_name(run_id))
+
+
+def ended(engine: docker.DockerClient, run_id: str) -> Container:
+    container = container_of(engine, run_id)
+    container.wait(timeout=120)
+    container.reload()
+    return container
+
+
+WAITING = {"wait": {"config": {"seconds": 300}}}
+
+
+def test_a_run_is_a_container_with_its_profiles_limits(launcher: Launching, engine: docker.DockerClient):
+    run_id = launcher.run("surroundings_job")
+    container = ended(engine, run_id)
+    assert launcher.status(run_id) is DagsterRunStatus.SUCCESS, launcher.story(run_id) + str(container.logs())
+
+    host = container.attrs["HostConfig"]
+    assert (host["Memory"], host["MemorySwap"], host["MemoryReservation"]) == (2**30, 2**30, 2**29)
+    assert (host["CpuPeriod"], host["CpuQuota"]) == (100_000, 100_000)
+    assert host["PidsLimit"] == 512
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["ReadonlyRootfs"]
+    assert not host["Privileged"]
+    assert container.attrs["Config"]["User"] == "10001:10001"
+    (scratch,) = container.attrs["Mounts"]
+    assert (scratch["Type"], scratch["Destination"]) == ("volume", "/tmp")
+    assert container.labels["slipway.kind"] == "run"
+    assert container.labels["slipway.location"] == "launched"
+    assert container.labels["dagster/run_id"] == run_id
+
+    found = launcher.materialization("surroundings")
+    assert json.loads(found["duckdb"]) == {
+        "memory_limit": "512.0 MiB",
+        "threads": 1,
+        "temp_directory": "/tmp/duckdb",
+        "max_temp_directory_size": "2.0 GiB",
+        "preserve_insertion_order": False,
+    }
+    assert found["identity"] == "10001:10001"
+    assert found["location_env"] == "plain"
+    assert found["location_secret"] == "s3cret"
+    assert found["foreign"] == ""
+    assert found["dagster"].startswith("1.12.")
+    assert not any(
+        entry.startswith(("DAEMON_SECRET", "OTHER_VALUE")) for entry in container.attrs["Config"]["Env"]
+    )
+
+    volume = scratch["Name"]
+    sweep(launcher.instance)
+    with pytest.raises(docker.errors.NotFound):
+        container_of(engine, run_id)
+    with pytest.raises(docker.errors.NotFound):
+        engine.volumes.get(volume)
+
+
+def test_limits_are_capped_to_the_engines_host_with_a_warning(
+    launcher: Launching, engine: docker.DockerClient
+):
+    run_id = launcher.run("surroundings_job", tags={"slipway/profile": "transform"})
+    container = ended(engine, run_id)
+    info = engine.info()
+    assert container.attrs["HostConfig"]["Memory"] == info["MemTotal"]
+    assert container.attrs["HostConfig"]["CpuQuota"] == info["NCPU"] * 100_000
+    assert len([message for message in launcher.messages(run_id) if message.startswith("Warning: ")]) == 2
+    assert json.loads(launcher.materialization("surroundings")["duckdb"])["threads"] == info["NCPU"]
+
+
+def test_a_memory_request_above_the_host_is_refused(launcher: Launching, engine: docker.DockerClient):
+    run_id = launcher.run("waiting", tags={"slipway/profile": "impossible"})
+    assert "requests 4096 GiB" in launcher.failure(run_id)
+    assert f"this host has {readable(engine.info()['MemTotal'])}" in launcher.failure(run_id)
+
+
+@pytest.mark.parametrize("job", ["eating", "eating_in_a_step_process"])
+def test_out_of_memory_is_said(launcher: Launching, engine: docker.DockerClient, job: str):
+    run_id = launcher.run(job, config={"eat": {"config": {"mebibytes": 1500}}})
+    container = ended(engine, run_id)
+    assert container.attrs["State"]["OOMKilled"]
+    sweep(launcher.instance)
+    assert launcher.status(run_id) is DagsterRunStatus.FAILURE
+    expected = "memory limit of 1Gi of profile 'small'; the next larger profile is 'medium'"
+    assert any(expected in message for message in launcher.messages(run_id)), launcher.story(run_id)
+
+
+def test_monitoring_learns_of_an_out_of_memory_kill(launcher: Launching, engine: docker.DockerClient):
+    run_id = launcher.run("eating", config={"eat": {"config": {"mebibytes": 1500}}})
+    ended(engine, run_id)
+    health = launcher.instance.run_launcher.check_run_worker_health(launcher.instance.get_run_by_id(run_id))
+    assert health.status is WorkerStatus.FAILED
+    assert "Out of memory" in health.msg
+
+
+def test_termination_lets_the_run_end_in_order(launcher: Launching, engine: docker.DockerClient):
+    run_id = launcher.run("waiting", config=WAITING)
+    launcher.says(run_id, "holding on")
+    assert launcher.instance.run_launcher.terminate(run_id)
+    assert launcher.status(run_id) is DagsterRunStatus.CANCELED
+    assert "let go" in launcher.messages(run_id)
+    assert container_of(engine, run_id).attrs["State"]["Status"] == "exited"
+
+
+def test_a_run_can_be_terminated_before_it_has_imported_anything(
+    launcher: Launching, engine: docker.DockerClient
+):
+    run_id = launcher.run("waiting", config=WAITING)
+    assert launcher.instance.run_launcher.terminate(run_id)
+    assert launcher.status(run_id) is DagsterRunStatus.CANCELED
+    # 137 would be the end of the grace.
+    assert container_of(engine, run_id).attrs["State"]["ExitCode"] != 137
+
+
+def test_a_missing_image_is_an_error_and_never_a_pull(launcher: Launching, engine: docker.DockerClient):
+    run = launcher.create("waiting")
+    origin = run.job_code_origin
+    missing = origin.repository_origin._replace(container_image="slipway-test/missing:1")
+    run = run._replace(job_code_origin=origin._replace(repository_origin=missing), run_id=None)
+    run = launcher.instance.add_run(run._replace(run_id="00000000-0000-0000-0000-0000000000aa"))
+    launcher.launch(run)
+    message = launcher.failure(run.run_id)
+    assert "image 'slipway-test/missing:1' of code location 'launched' is not on this host" in message
+    assert "docker compose build" in message
+
+
+def test_health_of_runs_that_are_well(launcher: Launching, engine: docker.DockerClient):
+    run_id = launcher.run("waiting", config=WAITING)
+    launcher.says(run_id, "holding on")
+    run = launcher.instance.get_run_by_id(run_id)
+    check = launcher.instance.run_launcher.check_run_worker_health
+    assert check(run).status is WorkerStatus.RUNNING
+    container = container_of(engine, run_id)
+    container.pause()
+    assert check(run).status is WorkerStatus.RUNNING
+    sweep(launcher.instance)
+    container.unpause()
+    launcher.instance.run_launcher.terminate(run_id)
+    # Monitoring may hold a run that was STARTED when it looked, and that has ended since.
+    assert run.status is DagsterRunStatus.STARTED
+    assert check(run).status is WorkerStatus.SUCCESS
+
+
+def test_an_engine_that_does_not_answer_fails_no_run(
+    launcher: Launching, monkeypatch: pytest.MonkeyPatch, tmp_path
+):
+    run_id = launcher.run("waiting", config=WAITING)
+    launcher.says(run_id, "holding on")
+    run = launcher.instance.get_run_by_id(run_id)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    blind = type(launcher.instance.run_launcher)()
+    blind.register_instance(launcher.instance)
+    health = blind.check_run_worker_health(run)
+    assert health.status is WorkerStatus.RUNNING
+    assert health.transient
+    blind.sweep()
+    assert launcher.status(run_id) is DagsterRunStatus.STARTED
+    monkeypatch.undo()
+    launcher.instance.run_launcher.terminate(run_id)
+
+
+def test_a_worker_that_vanishes_fails_its_run_with_its_last_words(
+    launcher: Launching, engine: docker.DockerClient
+):
+    run_id = launcher.run("vanishing")
+    ended(engine, run_id)
+    sweep(launcher.instance)
+    assert "exit code 3" in launcher.failure(run_id)
+    assert "about to vanish" in launcher.failure(run_id)
+
+
+def test_a_removed_container_fails_its_run(launcher: Launching, engine: docker.DockerClient):
+    run_id = launcher.run("waiting", config=WAITING)
+    launcher.says(run_id, "holding on")
+    container_of(engine, run_id).remove(v=True, force=True)
+    health = launcher.instance.run_launcher.check_run_worker_health(launcher.instance.get_run_by_id(run_id))
+    assert health.status is WorkerStatus.FAILED
+    assert "removed from outside" in health.msg
+    launcher.instance.report_run_failed(launcher.instance.get_run_by_id(run_id))
+
+
+def test_a_container_that_was_launched_before_is_left_alone(launcher: Launching, engine: docker.DockerClient):
+    run = launcher.create("waiting", config=WAITING)
+    launcher.launch(run)
+    first = container_of(engine, run.run_id).id
+    launcher.launch(run)
+    assert container_of(engine, run.run_id).id == first
+    launcher.instance.run_launcher.terminate(run.run_id)
+
+
+def test_a_run_cannot_write_to_its_image_nor_reach_the_engine(
+    launcher: Launching, engine: docker.DockerClient
+):
+    run_id = launcher.run("waiting", config=WAITING)
+    launcher.says(run_id, "holding on")
+    container = container_of(engine, run_id)
+    assert container.exec_run(["touch", "/opt/location/new"]).exit_code != 0
+    assert container.exec_run(["touch", "/tmp/new"]).exit_code == 0
+    assert container.exec_run(["test", "-e", "/var/run/docker.sock"]).exit_code != 0
+    launcher.instance.run_launcher.terminate(run_id)
+    until(lambda: launcher.status(run_id) is DagsterRunStatus.CANCELED, 30)
