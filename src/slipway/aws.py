@@ -1,7 +1,8 @@
-"""boto3 clients from S3 settings: one place for endpoints, path style, time-outs and retries."""
+"""S3 and SQS clients from settings: neutral to the provider, with timeouts that end."""
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
+# Making a client from one session in two threads at once is not safe; using the clients is.
+_making = threading.Lock()
+
 
 def s3_client(
     settings: S3Settings,
@@ -22,37 +26,58 @@ def s3_client(
     read_timeout: float = 30,
     attempts: int = 3,
 ) -> S3Client:
-    """An S3 client; with `public` one whose signed links work where a browser is.
+    """An S3 client.
 
-    Time-outs are in seconds and hold for each of the attempts.
+    Args:
+        settings: endpoint and credentials; without the latter, the process's ambient ones are used.
+        public: use the endpoint that browsers reach, for presigned links.
+        connect_timeout: seconds.
+        read_timeout: seconds that the server may stay silent.
+        attempts: how often a request is sent at most.
     """
-    endpoint = settings.public_endpoint or settings.endpoint if public else settings.endpoint
-    return _client("s3", settings, endpoint, connect_timeout, read_timeout, attempts)
+    endpoint = settings.public_endpoint if public else settings.endpoint
+    client: S3Client = _client(
+        "s3",
+        settings,
+        endpoint,
+        _config(settings, connect_timeout, read_timeout, attempts),
+    )
+    return client
 
 
 def sqs_client(
     settings: S3Settings, *, connect_timeout: float = 5, read_timeout: float = 30, attempts: int = 3
 ) -> SQSClient:
-    """An SQS client beside the same S3; `read_timeout` must be longer than a long poll's wait."""
-    return _client("sqs", settings, settings.endpoint, connect_timeout, read_timeout, attempts)
+    """An SQS client beside the S3 of these settings: the same endpoint, or AWS. Times are seconds.
 
-
-def _client(
-    service: Any, settings: S3Settings, endpoint: str | None, connect_timeout: float, read_timeout: float, attempts: int
-) -> Any:
-    return boto3.session.Session().client(
-        service,
-        endpoint_url=endpoint,
-        region_name=settings.region,
-        aws_access_key_id=settings.access_key_id,
-        aws_secret_access_key=settings.secret_access_key,
-        config=Config(
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            retries={"total_max_attempts": attempts, "mode": "standard"},
-            s3={"addressing_style": "path" if settings.path_style else "auto"},
-            # a proxy or an emulator may not speak the newer checksums
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
+    A long poll waits up to 20 s for its answer: `read_timeout` must be longer.
+    """
+    client: SQSClient = _client(
+        "sqs", settings, settings.endpoint, _config(settings, connect_timeout, read_timeout, attempts)
     )
+    return client
+
+
+def _config(settings: S3Settings, connect_timeout: float, read_timeout: float, attempts: int) -> Config:
+    return Config(
+        region_name=settings.region,
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        signature_version="v4",
+        s3={"addressing_style": "path" if settings.path_style else "virtual"},
+        # Other makes of S3 refuse or garble the checksums that botocore has sent by default since 1.36.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+def _client(service: str, settings: S3Settings, endpoint: str | None, config: Config) -> Any:
+    with _making:
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=endpoint,
+            aws_access_key_id=settings.access_key_id,
+            aws_secret_access_key=settings.secret_access_key,
+            config=config,
+        )

@@ -1,23 +1,139 @@
-"""Reads platform.yaml (provisional: without line numbers)."""
+"""Reads platform.yaml into the model; every mistake is found at once, with its line and the way out."""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import yaml
+from pydantic import ValidationError
 
-from slipway.config.errors import UserError
+from slipway.config import checks, explain
+from slipway.config.document import Document
+from slipway.config.errors import PlatformFileError, Problem, UserError
 from slipway.config.model import Platform
 
+PLATFORM = "SLIPWAY_PLATFORM"
+PLATFORM_JSON = "SLIPWAY_PLATFORM_JSON"
+DEFAULT_FILE = "platform.yaml"
 
-def parse(text: str, source: str) -> Platform:
-    """The platform that a text describes."""
-    return Platform.model_validate(yaml.safe_load(text) or {})
+
+def current(env: Mapping[str, str] = os.environ) -> Platform:
+    """The platform of this process: SLIPWAY_PLATFORM_JSON, else the file SLIPWAY_PLATFORM or ./platform.yaml.
+
+    The file is read again when it has changed.
+
+    Raises:
+        UserError: there is no such file, or it has mistakes.
+    """
+    if inline := env.get(PLATFORM_JSON):
+        return _inline(inline)
+    path = Path(env.get(PLATFORM) or DEFAULT_FILE)
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return _loaded(path.absolute(), (stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
 
 def load(path: Path) -> Platform:
-    """The platform that a file describes."""
+    """Read a platform.yaml.
+
+    Raises:
+        UserError: the file cannot be read.
+        PlatformFileError: it has mistakes.
+    """
     try:
-        return parse(path.read_text(), str(path))
+        data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}", "run it where platform.yaml is") from None
+        raise _unreadable(path, error) from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = Problem(str(path), line, None, (), "not UTF-8 text", "save the file as UTF-8")
+        raise PlatformFileError(str(path), [problem]) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Platform:
+    """Read the text of a platform.yaml; `source` is its name in messages.
+
+    Raises:
+        PlatformFileError: it has mistakes.
+    """
+    document = Document(text, source)
+    problems = list(document.problems)
+    reported = {problem.path for problem in problems}
+    platform, findings = examine(document.data)
+    for finding in findings:
+        if finding.path in reported or (problems and not document.data):
+            continue
+        position = document.position(finding.path)
+        line, column = (position.line, position.column) if position else (None, None)
+        spelled = document.text(finding.path)
+        message, hint = explain.with_spelling(finding, spelled)
+        problems.append(Problem(source, line, column, finding.path, message, hint))
+    if problems or platform is None:
+        raise PlatformFileError(source, problems)
+    return platform
+
+
+def parse_json(text: str, source: str) -> Platform:
+    """Read platform.yaml as JSON, the form that launchers hand to runs.
+
+    Raises:
+        PlatformFileError: it has mistakes.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise PlatformFileError(source, [Problem(source, None, None, (), f"not JSON: {error}")]) from error
+    platform, findings = examine(data)
+    if platform is None or findings:
+        raise PlatformFileError(
+            source,
+            [
+                Problem(source, None, None, finding.path, finding.message, finding.hint)
+                for finding in findings
+            ],
+        )
+    return platform
+
+
+def examine(data: Any) -> tuple[Platform | None, list[checks.Finding]]:
+    """Hold plain values against the model and against each other; no platform when the model refuses them."""
+    platform: Platform | None = None
+    findings: list[checks.Finding] = []
+    try:
+        platform = Platform.model_validate(data)
+    except ValidationError as error:
+        findings.extend(explain.findings(error, data))
+    findings.extend(checks.all_checks(data))
+    return platform, findings
+
+
+@lru_cache(maxsize=8)
+def _loaded(path: Path, _version: tuple[int, int, int]) -> Platform:
+    return load(path)
+
+
+@lru_cache(maxsize=8)
+def _inline(text: str) -> Platform:
+    return parse_json(text, PLATFORM_JSON)
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return UserError(
+            f"there is no file {path}", f"run this where platform.yaml is, or say where in {PLATFORM}"
+        )
+    reason = (
+        "is a folder"
+        if isinstance(error, IsADirectoryError)
+        else f"cannot be read: {error.strerror or error}"
+    )
+    return UserError(f"{path} {reason}", "name the platform.yaml itself, readable by this user")

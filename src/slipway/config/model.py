@@ -7,62 +7,132 @@ resolves what it refers to.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+)
+
+from slipway.config import quantity
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 """A name that is valid as a Python module, a DuckDB schema and, with `_` as `-`, a Kubernetes object."""
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
+Prefix = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_=][A-Za-z0-9_.=-]*/)*$")]
+"""A folder in a bucket: empty, or ending with a slash."""
+
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/@\s?#]+(/[^@\s?#]*)?$")]
+"""An address without credentials or query."""
+
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def _number_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _cpu(text: str) -> str:
+    quantity.parse_cpu(text)
+    return text
+
+
+def _memory(text: str) -> str:
+    quantity.parse_bytes(text)
+    return text
+
+
+_AMOUNT = WithJsonSchema(
+    {"anyOf": [{"type": "string", "pattern": quantity.PATTERN}, {"type": "number", "minimum": 0}]}
+)
+
+Cpu = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_cpu), _AMOUNT]
+"""Cores as a quantity; like in Kubernetes, a bare number needs no quotes."""
+
+Memory = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_memory), _AMOUNT]
+"""Bytes as a quantity; like in Kubernetes, a bare number needs no quotes."""
+
 
 class StrictModel(BaseModel):
-    """Base of every section: unknown keys are errors and values are never changed after loading."""
+    """Base of every section: unknown keys are errors and values are never converted or changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class EnvReference(StrictModel):
     """A value held by an environment variable of the process that needs it."""
 
-    env: str = Field(description="Name of the environment variable.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    env: VariableName = Field(description="Name of the environment variable.")
 
 
 class FileReference(StrictModel):
     """A value held by a file, such as a mounted Docker secret; surrounding white space is dropped."""
 
-    file: str = Field(description="Path of the file that holds the value.")
+    file: str = Field(min_length=1, description="Path of the file that holds the value.")
 
 
 class KubernetesSecretKey(StrictModel):
     """Name and key of a Kubernetes Secret."""
 
-    name: str
-    key: str
+    name: str = Field(min_length=1, description="Name of the Secret, in the platform's namespace.")
+    key: str = Field(min_length=1, description="Key inside the Secret.")
 
 
 class SecretReference(StrictModel):
-    """A value held by a Kubernetes Secret in the platform's namespace."""
+    """A value held by a Kubernetes Secret in the platform's namespace; on Kubernetes only."""
 
-    secret: KubernetesSecretKey
+    secret: KubernetesSecretKey = Field(description="The Secret and its key.")
 
 
-Reference = EnvReference | FileReference | SecretReference
+def _reference_kind(value: Any) -> str | None:
+    """Which kind of reference a value is, so that its errors speak of that kind alone."""
+    if isinstance(value, str):
+        return "value"
+    if isinstance(value, StrictModel):
+        return next(iter(type(value).model_fields))
+    if isinstance(value, dict):
+        kinds = [kind for kind in ("env", "file", "secret") if kind in value]
+        return kinds[0] if len(kinds) == 1 else None
+    return None
+
+
+Reference = Annotated[
+    Annotated[EnvReference, Tag("env")]
+    | Annotated[FileReference, Tag("file")]
+    | Annotated[SecretReference, Tag("secret")],
+    Discriminator(_reference_kind),
+]
 """Where a secret is, never the secret itself."""
+
+ValueOrReference = Annotated[
+    Annotated[str, Tag("value")]
+    | Annotated[EnvReference, Tag("env")]
+    | Annotated[FileReference, Tag("file")]
+    | Annotated[SecretReference, Tag("secret")],
+    Discriminator(_reference_kind),
+]
 
 
 class Resources(StrictModel):
     """Amounts in Kubernetes' quantity grammar."""
 
-    cpu: str | None = Field(default=None, description="CPU cores, such as 500m or 2.")
-    memory: str | None = Field(default=None, description="Bytes, such as 512Mi or 4Gi.")
+    cpu: Cpu | None = Field(default=None, description="CPU cores, such as 500m or 2.")
+    memory: Memory | None = Field(default=None, description="Bytes, such as 512Mi or 4Gi.")
 
 
 class Limits(Resources):
     """The most that a run may use."""
 
-    ephemeral_storage: str | None = Field(
+    ephemeral_storage: Memory | None = Field(
         default=None,
         alias="ephemeral-storage",
         description="Size of the run's scratch, into which DuckDB spills. Default: 10Gi.",
@@ -73,8 +143,11 @@ class ResourceProfile(StrictModel):
     """What a run may use, by name."""
 
     requests: Resources = Field(default=Resources(), description="What the run is sure to get.")
-    limits: Limits = Field(default=Limits(cpu="1", memory="1Gi"), description="What the run may use at most.")
-    env: dict[str, str] = Field(
+    limits: Limits = Field(
+        default=Limits(),
+        description="What the run may use at most. Default: cpu 1 and memory 1Gi, or the request where that is more.",
+    )
+    env: dict[VariableName, str] = Field(
         default={},
         description="Environment of the run. DUCKDB_* values given here replace the derived ones.",
     )
@@ -83,96 +156,103 @@ class ResourceProfile(StrictModel):
 class Infrastructure(StrictModel):
     """What runs are made of."""
 
-    resource_profiles: dict[Name, ResourceProfile] = Field(default={}, description="Resource profiles by name.")
+    resource_profiles: dict[Name, ResourceProfile] = Field(
+        default={},
+        description="Resource profiles by name. `default` exists unless given: requests 250m and 512Mi, limits 1 and 1Gi.",
+    )
 
 
 class ComputeLogs(StrictModel):
     """Where the output of steps, sensors and schedules goes."""
 
     enabled: bool = Field(default=True, description="Off: logs stay in the container's local_dir.")
-    manager_type: Literal["s3"] = "s3"
+    manager_type: Literal["s3"] = Field(
+        default="s3", description="The kind of store; S3 is the one there is."
+    )
     storage_ref: str = Field(default="default", description="A name under storage.")
-    bucket: BucketName = "dagster-compute-logs"
-    prefix: str = Field(default="compute-logs/", description="Key prefix inside the bucket.")
+    bucket: BucketName = Field(default="dagster-compute-logs", description="Bucket of the logs.")
+    prefix: Prefix = Field(default="compute-logs/", description="Folder inside the bucket.")
     retention_days: int = Field(default=30, ge=1, le=3650, description="Days until S3 deletes a log.")
     local_dir: str = Field(
         default="/tmp/dagster-compute-logs",  # noqa: S108 - a container's own scratch
+        min_length=1,
         description="Where output is written while it is captured.",
     )
-    upload_interval: int = Field(default=30, ge=1, le=3600, description="Seconds between uploads while a step runs.")
+    upload_interval: int = Field(
+        default=30, ge=1, le=3600, description="Seconds between uploads while a step runs."
+    )
 
 
 class Observability(StrictModel):
     """What can be seen of runs."""
 
-    compute_logs: ComputeLogs = ComputeLogs()
+    compute_logs: ComputeLogs = Field(
+        default=ComputeLogs(), description="Output of steps, sensors and schedules."
+    )
 
 
 class Postgres(StrictModel):
     """The database of the instance, the ledger and the lake's catalogue."""
 
     bundled: bool | None = Field(
-        default=None, description="Use the Postgres that the runtime brings. Default: true unless host is given."
+        default=None,
+        description="Use the Postgres that the runtime brings. Default: true unless host is given.",
     )
-    host: str | None = None
-    port: int = Field(default=5432, ge=1, le=65535)
-    database: str = "slipway"
-    user: Reference | None = None
-    password: Reference | None = None
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
+    host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:_-]*[A-Za-z0-9])?$")] | None = (
+        Field(default=None, description="Host name or address of your own Postgres.")
+    )
+    port: int = Field(default=5432, ge=1, le=65535, description="Port of your own Postgres.")
+    database: str = Field(default="slipway", min_length=1, description="Database on your own Postgres.")
+    user: Reference | None = Field(default=None, description="User of your own Postgres.")
+    password: Reference | None = Field(default=None, description="Password of that user.")
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
+        default=None, description="libpq's sslmode for your own Postgres."
+    )
 
     @property
     def is_bundled(self) -> bool:
         """Whether the runtime fills in address and credentials."""
         return self.host is None
 
-    @model_validator(mode="after")
-    def _one_or_the_other(self) -> Postgres:
-        if self.bundled is True and self.host is not None:
-            raise ValueError("bundled: true and host exclude each other; remove one")
-        if self.bundled is False and self.host is None:
-            raise ValueError("bundled: false needs the host of your Postgres")
-        return self
-
 
 class Storage(StrictModel):
     """An S3 endpoint. Without credentials, the ambient ones are used (an AWS role, a web identity)."""
 
     bundled: bool | None = Field(
-        default=None, description="Use the S3 that the runtime brings. Its address and credentials come from there."
+        default=None,
+        description="Use the S3 that the runtime brings, with its address and credentials. Default: false.",
     )
-    endpoint: str | None = Field(default=None, description="URL of the S3 API; none means AWS itself.")
-    public_endpoint: str | None = Field(
+    endpoint: Url | None = Field(default=None, description="URL of the S3 API; none means AWS itself.")
+    public_endpoint: Url | None = Field(
         default=None, description="URL of the same S3 as browsers reach it, for links to logs."
     )
-    region: str = "us-east-1"
-    path_style: bool = Field(default=False, description="bucket in the path instead of the host name.")
-    access_key_id: Reference | None = None
-    secret_access_key: Reference | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Storage:
-        if self.bundled and (self.endpoint or self.public_endpoint or self.access_key_id or self.secret_access_key):
-            raise ValueError("bundled: true brings its own endpoint and credentials; remove them or bundled")
-        if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("access_key_id and secret_access_key go together; give both or neither")
-        return self
+    region: str = Field(default="us-east-1", min_length=1, description="Region of the buckets.")
+    path_style: bool = Field(
+        default=False,
+        description="Bucket in the path instead of the host name, as most other makes of S3 want it.",
+    )
+    access_key_id: Reference | None = Field(
+        default=None, description="Access key; goes with secret_access_key."
+    )
+    secret_access_key: Reference | None = Field(
+        default=None, description="Secret key; goes with access_key_id."
+    )
 
 
 class Lake(StrictModel):
-    """DuckLake: each location's catalogue is a schema in Postgres, its data a prefix in this bucket."""
+    """DuckLake: each location's catalogue is a schema in Postgres, its data a folder in this bucket."""
 
-    storage_ref: str = "default"
-    bucket: BucketName = "slipway-lake"
-    prefix: str = ""
+    storage_ref: str = Field(default="default", description="A name under storage.")
+    bucket: BucketName = Field(default="slipway-lake", description="Bucket of the data files.")
+    prefix: Prefix = Field(default="", description="Folder inside the bucket.")
 
 
 class Landing(StrictModel):
-    """A bucket and prefix that files arrive in."""
+    """A bucket and folder that files arrive in."""
 
-    storage_ref: str = "default"
-    bucket: BucketName
-    prefix: str = ""
+    storage_ref: str = Field(default="default", description="A name under storage.")
+    bucket: BucketName = Field(description="Bucket that files arrive in.")
+    prefix: Prefix = Field(default="", description="Folder inside the bucket; other keys are left alone.")
     mode: Literal["events", "list"] = Field(
         default="events", description="events: SQS and a reconcile listing. list: the listing alone."
     )
@@ -181,23 +261,27 @@ class Landing(StrictModel):
 class Image(StrictModel):
     """A container image by repository and tag."""
 
-    repository: str
-    tag: str
+    repository: str = Field(
+        pattern=r"^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?$",
+        description="Repository, with its registry if not Docker Hub.",
+    )
+    tag: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", description="Tag of the image.")
 
     def __str__(self) -> str:
+        """As container engines take it."""
         return f"{self.repository}:{self.tag}"
 
 
 class CodeLocation(StrictModel):
     """A project: its code, its image and its defaults."""
 
-    path: str = Field(description="Folder of the project, relative to platform.yaml.")
-    image: Image
+    path: str = Field(min_length=1, description="Folder of the project, relative to platform.yaml.")
+    image: Image = Field(description="Image of the location's code server and runs.")
     python: Annotated[str, StringConstraints(pattern=r"^3\.1[1-3]$")] = Field(
         default="3.13", description="Python of the location's image; a laptop uses what it has, and says so."
     )
     profile: str | None = Field(default=None, description="Resource profile of the location's runs.")
-    env: dict[str, str | Reference] = Field(
+    env: dict[VariableName, ValueOrReference] = Field(
         default={}, description="Environment of the location's code server and runs, and of no other's."
     )
 
@@ -211,11 +295,26 @@ class Defaults(StrictModel):
 class Platform(StrictModel):
     """platform.yaml as a whole."""
 
-    infrastructure: Infrastructure = Infrastructure()
-    observability: Observability = Observability()
-    postgres: Postgres = Postgres()
-    storage: dict[Name, Storage] = Field(default={}, description="S3 endpoints by name; default is bundled unless given.")
-    lake: Lake = Lake()
+    infrastructure: Infrastructure = Field(default=Infrastructure(), description="What runs are made of.")
+    observability: Observability = Field(default=Observability(), description="What can be seen of runs.")
+    postgres: Postgres = Field(
+        default=Postgres(), description="The database; bundled unless a host is given."
+    )
+    storage: dict[Name, Storage] = Field(
+        default={}, description="S3 endpoints by name. `default` exists unless given: the bundled one."
+    )
+    lake: Lake = Field(default=Lake(), description="Where the tables of the code locations are.")
     landing: dict[Name, Landing] = Field(default={}, description="Landings by name.")
     code_locations: dict[Name, CodeLocation] = Field(default={}, description="Projects by name.")
-    defaults: Defaults = Defaults()
+    defaults: Defaults = Field(
+        default=Defaults(), description="What holds where nothing nearer says otherwise."
+    )
+
+
+DEFAULT_PROFILE = ResourceProfile(
+    requests=Resources(cpu="250m", memory="512Mi"), limits=Limits(cpu="1", memory="1Gi")
+)
+"""The profile `default` of a platform that does not give one."""
+
+DEFAULT_SCRATCH = "10Gi"
+"""limits.ephemeral-storage of a profile that does not give one."""

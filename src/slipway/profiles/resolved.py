@@ -1,4 +1,4 @@
-"""The profile of one run: resolved from platform.yaml, fitted to a host, frozen on the run."""
+"""The profile of one run, with every number decided."""
 
 from __future__ import annotations
 
@@ -6,142 +6,151 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from slipway.config.quantity import format_bytes, format_cpu
+from slipway.config import quantity
 from slipway.profiles import duckdb
+from slipway.profiles.duckdb import DuckDBSettings
 
 Source = Literal["run", "job", "asset", "location", "platform"]
-
-MEMORY_LIMIT = "DUCKDB_MEMORY_LIMIT"
-THREADS = "DUCKDB_THREADS"
-SCRATCH_SIZE = "DUCKDB_MAX_TEMP_DIRECTORY_SIZE"
-INSERTION_ORDER = "DUCKDB_PRESERVE_INSERTION_ORDER"
+"""The rule that decided for a profile."""
 
 
 @dataclass(frozen=True)
 class Requests:
-    """What a run is sure to get: cores, bytes."""
+    """What a run is sure to get; None where the profile does not say."""
 
-    cpu: Decimal
-    memory: int
+    cpu: Decimal | None
+    """Cores."""
+    memory: int | None
+    """Bytes."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may use at most: cores, bytes of memory, bytes of scratch."""
+    """What a run may use at most."""
 
     cpu: Decimal
+    """Cores."""
     memory: int
+    """Bytes."""
     scratch: int
+    """Bytes on disk."""
 
 
 @dataclass(frozen=True)
 class ResolvedProfile:
-    """A profile with every amount known."""
+    """What a run gets, and why."""
 
     name: str
     source: Source
-    """Which rule chose it."""
     requests: Requests
     limits: Limits
-    given: Mapping[str, str]
-    """The environment that the profile gives itself."""
+    duckdb: DuckDBSettings
+    variables: Mapping[str, str]
+    """The profile's env without DuckDB's settings."""
 
     @property
     def env(self) -> dict[str, str]:
-        """The run's environment: DuckDB's settings as derived from the limits, replaced by what is given."""
-        return {**self.derived(), **self.given}
+        """The whole environment that the profile gives to the run.
 
-    def derived(self) -> dict[str, str]:
-        """DuckDB's settings from the limits alone."""
-        return {
-            MEMORY_LIMIT: duckdb.format_size(duckdb.MemoryShare(self.limits.memory).derived),
-            THREADS: str(duckdb.threads(self.limits.cpu)),
-            SCRATCH_SIZE: duckdb.format_size(self.limits.scratch),
-            INSERTION_ORDER: "false",
-        }
-
-    def capped(self, host_cpu: Decimal | float, host_memory: int) -> tuple[ResolvedProfile, list[str]]:
-        """The profile as a host of so many cores and bytes can hold it, and a warning for each amount that shrank.
-
-        DuckDB's settings shrink with the limits, given ones too.
+        DUCKDB_TEMP_DIRECTORY is in it only where the profile names one: the scratch is the launcher's.
         """
-        host_cpu = Decimal(str(host_cpu))
-        limits = replace(
-            self.limits, cpu=min(self.limits.cpu, host_cpu), memory=min(self.limits.memory, host_memory)
-        )
-        warnings = []
-        if limits.cpu < self.limits.cpu:
-            warnings.append(
-                f"CPU limit {format_cpu(self.limits.cpu)} is above the host's {format_cpu(host_cpu)}; capped"
-            )
-        if limits.memory < self.limits.memory:
-            warnings.append(
-                f"memory limit {format_bytes(self.limits.memory)} is above the host's"
-                f" {host_memory // duckdb.MIB}Mi; capped"
-            )
-        requests = Requests(
-            cpu=min(self.requests.cpu, limits.cpu), memory=min(self.requests.memory, limits.memory)
-        )
-        fitted = replace(self, limits=limits, requests=requests)
-        given, shrunk = fitted._fit_given()
-        return replace(fitted, given=given), warnings + shrunk
+        return {**self.variables, **self.duckdb.environment()}
 
-    def _fit_given(self) -> tuple[dict[str, str], list[str]]:
-        given, warnings = dict(self.given), []
-        most = {
-            MEMORY_LIMIT: duckdb.MemoryShare(self.limits.memory).most,
-            SCRATCH_SIZE: self.limits.scratch,
-        }
-        for variable, limit in most.items():
-            if variable in given and duckdb.parse_size(given[variable]) > limit:
-                warnings.append(f"{variable} {given[variable]} does not fit; {duckdb.format_size(limit)}")
-                given[variable] = duckdb.format_size(limit)
-        cores = duckdb.threads(self.limits.cpu)
-        if given.get(THREADS, "").isdigit() and int(given[THREADS]) > cores:
-            warnings.append(f"{THREADS} {given[THREADS]} is above the CPU limit; {cores}")
-            given[THREADS] = str(cores)
-        return given, warnings
+    def capped(self, host_cpu: Decimal, host_memory: int) -> tuple[ResolvedProfile, list[str]]:
+        """The profile with limits that a host has, and a warning for each value that was lowered.
+
+        Args:
+            host_cpu: the host's cores.
+            host_memory: the host's memory in bytes.
+
+        Raises:
+            UserError: the host is too small for any run.
+        """
+        cpu, memory = min(self.limits.cpu, host_cpu), min(self.limits.memory, host_memory)
+        if (cpu, memory) == (self.limits.cpu, self.limits.memory):
+            return self, []
+        warnings = []
+        if cpu < self.limits.cpu:
+            warnings.append(
+                f"profile '{self.name}': the CPU limit of {quantity.format_cpu(self.limits.cpu)} is more than "
+                f"this host's {quantity.format_cpu(host_cpu)}; lowered to that"
+            )
+        if memory < self.limits.memory:
+            warnings.append(
+                f"profile '{self.name}': the memory limit of {quantity.readable(self.limits.memory)} is more than "
+                f"this host's {quantity.readable(host_memory)}; lowered to that"
+            )
+        settings, shrunk = duckdb.fitted(self.duckdb, cpu, memory)
+        requests = Requests(
+            cpu=None if self.requests.cpu is None else min(self.requests.cpu, cpu),
+            memory=None if self.requests.memory is None else min(self.requests.memory, memory),
+        )
+        capped = replace(
+            self, requests=requests, limits=replace(self.limits, cpu=cpu, memory=memory), duckdb=settings
+        )
+        return capped, warnings + [f"profile '{self.name}': {warning}" for warning in shrunk]
 
     def tags(self) -> dict[str, str]:
-        """What a person wants to see of it on a run."""
-        env = self.env
+        """The profile as run tags for people: amounts as quantities, DuckDB's in DuckDB's grammar."""
+        variables = self.duckdb.environment()
         return {
             "slipway/profile": self.name,
             "slipway/profile_source": self.source,
-            "slipway/cpu": format_cpu(self.limits.cpu),
-            "slipway/memory": format_bytes(self.limits.memory),
-            "slipway/scratch": format_bytes(self.limits.scratch),
-            "slipway/duckdb_memory_limit": env[MEMORY_LIMIT],
-            "slipway/duckdb_threads": env[THREADS],
+            "slipway/cpu": quantity.format_cpu(self.limits.cpu),
+            "slipway/memory": quantity.format_bytes(self.limits.memory),
+            "slipway/scratch": quantity.format_bytes(self.limits.scratch),
+            "slipway/duckdb_memory_limit": variables["DUCKDB_MEMORY_LIMIT"],
+            "slipway/duckdb_threads": variables["DUCKDB_THREADS"],
         }
 
     def to_json(self) -> str:
-        """The profile as text that `from_json` reads."""
+        """The profile whole, as it is frozen on a run."""
         return json.dumps(
             {
                 "name": self.name,
                 "source": self.source,
-                "requests": {"cpu": str(self.requests.cpu), "memory": self.requests.memory},
+                "requests": {"cpu": _text(self.requests.cpu), "memory": self.requests.memory},
                 "limits": {
                     "cpu": str(self.limits.cpu),
                     "memory": self.limits.memory,
                     "scratch": self.limits.scratch,
                 },
-                "given": dict(self.given),
-            }
+                "duckdb": {**vars(self.duckdb), "given": sorted(self.duckdb.given)},
+                "variables": dict(self.variables),
+            },
+            separators=(",", ":"),
         )
 
     @classmethod
     def from_json(cls, text: str) -> ResolvedProfile:
-        """The profile that `to_json` wrote."""
-        value = json.loads(text)
-        requests, limits = value["requests"], value["limits"]
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError: the text is something else.
+        """
+        try:
+            return cls._from_values(json.loads(text))
+        except (KeyError, TypeError, ArithmeticError, AttributeError) as error:
+            raise ValueError(f"not a frozen profile: {text[:200]!r}") from error
+
+    @classmethod
+    def _from_values(cls, values: dict[str, Any]) -> ResolvedProfile:
+        requests, limits, settings = values["requests"], values["limits"], values["duckdb"]
+        if values["source"] not in get_args(Source):
+            raise KeyError(values["source"])
         return cls(
-            name=value["name"],
-            source=value["source"],
-            requests=Requests(cpu=Decimal(requests["cpu"]), memory=requests["memory"]),
-            limits=Limits(cpu=Decimal(limits["cpu"]), memory=limits["memory"], scratch=limits["scratch"]),
-            given=value["given"],
+            name=values["name"],
+            source=values["source"],
+            requests=Requests(
+                None if requests["cpu"] is None else Decimal(requests["cpu"]), requests["memory"]
+            ),
+            limits=Limits(Decimal(limits["cpu"]), limits["memory"], limits["scratch"]),
+            duckdb=DuckDBSettings(**{**settings, "given": frozenset(settings["given"])}),
+            variables=dict(values["variables"]),
         )
+
+
+def _text(cores: Decimal | None) -> str | None:
+    return None if cores is None else str(cores)

@@ -1,0 +1,369 @@
+"""Checks between keys. Each looks only at what it needs, so a mistake elsewhere hides none of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from slipway.config import duckdb, quantity
+from slipway.config.errors import Path
+from slipway.config.model import (
+    DEFAULT_SCRATCH,
+    ComputeLogs,
+    Lake,
+    Limits,
+    Postgres,
+    Resources,
+    Storage,
+    StrictModel,
+)
+
+Section = TypeVar("Section", bound=StrictModel)
+
+DUCKDB_VARIABLES = (
+    "DUCKDB_MEMORY_LIMIT",
+    "DUCKDB_THREADS",
+    "DUCKDB_TEMP_DIRECTORY",
+    "DUCKDB_MAX_TEMP_DIRECTORY_SIZE",
+    "DUCKDB_PRESERVE_INSERTION_ORDER",
+)
+
+RESERVED_NAMES = ("main", "memory", "system", "temp")
+"""DuckDB's own databases: a location's lake is attached under the location's name."""
+
+
+DEFAULT_CPU = Decimal(1)
+DEFAULT_MEMORY = 2**30
+"""Limits in cores and bytes where a profile gives none and requests no more."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mistake at a key; the loader adds the line."""
+
+    path: Path
+    message: str
+    hint: str | None = None
+
+
+def all_checks(data: Any) -> list[Finding]:
+    """Every check over plain values, of whatever shape they are."""
+    return [
+        *_profiles(data),
+        *_profile_names(data),
+        *_storage_names(data),
+        *_postgres(data),
+        *_storages(data),
+        *_locations(data),
+        *_folders(data),
+    ]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint with the nearest known word, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"there is: {', '.join(known)}" if known else "there is none"
+
+
+# Profiles
+
+
+def _profiles(data: Any) -> Iterator[Finding]:
+    for name, raw in _entries(data, "infrastructure", "resource_profiles"):
+        path: Path = ("infrastructure", "resource_profiles", name)
+        for finding in profile_findings(raw):
+            yield Finding((*path, *finding.path), finding.message, finding.hint)
+
+
+def profile_findings(raw: Any) -> Iterator[Finding]:
+    """What is wrong inside one profile, by keys relative to it."""
+    requests = _valid(Resources, _at(raw, "requests") or {})
+    limits = _valid(Limits, _at(raw, "limits") or {})
+    env = dict(_entries(raw, "env"))
+    yield from _duckdb_names(env)
+    yield from _own_variables(env, ("env",))
+    yield from _duckdb_values(env)
+    if limits is None:
+        return
+    if limits.cpu is not None and quantity.parse_cpu(limits.cpu) == 0:
+        yield Finding(("limits", "cpu"), "no CPU at all", "give at least 100m")
+    if requests is None:
+        return
+    if limits.cpu and requests.cpu and quantity.parse_cpu(limits.cpu) < quantity.parse_cpu(requests.cpu):
+        yield _below("cpu", limits.cpu, requests.cpu)
+    if (
+        limits.memory
+        and requests.memory
+        and effective_memory(requests, limits) < quantity.parse_bytes(requests.memory)
+    ):
+        yield _below("memory", limits.memory, requests.memory)
+    yield from _duckdb_fit(
+        env, effective_memory(requests, limits), limits.ephemeral_storage or DEFAULT_SCRATCH
+    )
+
+
+def effective_memory(requests: Resources, limits: Limits) -> int:
+    """Bytes of a profile's memory limit: the given one, else 1Gi or its request where that is more."""
+    if limits.memory is not None:
+        return quantity.parse_bytes(limits.memory)
+    return max(DEFAULT_MEMORY, quantity.parse_bytes(requests.memory or "0"))
+
+
+def effective_cpu(requests: Resources, limits: Limits) -> Decimal:
+    """Cores of a profile's CPU limit: the given one, else 1 or its request where that is more."""
+    if limits.cpu is not None:
+        return quantity.parse_cpu(limits.cpu)
+    return max(DEFAULT_CPU, quantity.parse_cpu(requests.cpu or "0"))
+
+
+def _below(resource: str, limit: str, request: str) -> Finding:
+    return Finding(
+        ("limits", resource),
+        f"{limit} is below the request of {request}",
+        f"raise it, or lower requests.{resource}",
+    )
+
+
+def _duckdb_values(env: dict[str, Any]) -> Iterator[Finding]:
+    threads = env.get("DUCKDB_THREADS")
+    if isinstance(threads, str) and not (threads.isdecimal() and int(threads) >= 1):
+        yield Finding(
+            ("env", "DUCKDB_THREADS"),
+            f"'{threads}' is not a number of threads",
+            'write a whole number, "1" or more',
+        )
+    order = env.get("DUCKDB_PRESERVE_INSERTION_ORDER")
+    if isinstance(order, str) and order.lower() not in ("true", "false"):
+        yield Finding(
+            ("env", "DUCKDB_PRESERVE_INSERTION_ORDER"),
+            f"'{order}' is neither true nor false",
+            'write "true" or "false"',
+        )
+    if env.get("DUCKDB_TEMP_DIRECTORY") == "":
+        yield Finding(
+            ("env", "DUCKDB_TEMP_DIRECTORY"),
+            "no folder",
+            "name one, or leave it out: the run's scratch is used",
+        )
+
+
+def _duckdb_fit(env: dict[str, Any], memory: int, scratch: str) -> Iterator[Finding]:
+    given, spill = env.get("DUCKDB_MEMORY_LIMIT"), env.get("DUCKDB_MAX_TEMP_DIRECTORY_SIZE")
+    if duckdb.derived(memory) < duckdb.SMALLEST:
+        yield Finding(
+            ("limits", "memory"),
+            f"leaves DuckDB nothing to work with: {duckdb.arithmetic(memory)}",
+            f"give at least {quantity.format_bytes(duckdb.SMALLEST_LIMIT)}; 1Gi is the smallest that sorts and joins",
+        )
+    elif isinstance(given, str):
+        yield from _memory_limit(given, memory)
+    if isinstance(spill, str):
+        yield from _spill_size(spill, scratch)
+
+
+def _memory_limit(given: str, memory: int) -> Iterator[Finding]:
+    path: Path = ("env", "DUCKDB_MEMORY_LIMIT")
+    try:
+        size = duckdb.parse_size(given)
+    except ValueError as error:
+        yield Finding(path, str(error))
+        return
+    if size < duckdb.SMALLEST:
+        yield Finding(
+            path,
+            f"{given} is too little to work with",
+            f"give at least {duckdb.format_size(duckdb.SMALLEST)}",
+        )
+    elif size > duckdb.ceiling(memory):
+        yield Finding(
+            path,
+            f"{given} = {duckdb.mebibytes(size)} cannot fit limits.memory: {duckdb.arithmetic(memory)}",
+            f"give at most {duckdb.format_size(duckdb.ceiling(memory) // duckdb.MIB * duckdb.MIB)}, "
+            f"leave it out for {duckdb.format_size(duckdb.derived(memory))}, or raise limits.memory",
+        )
+
+
+def _spill_size(given: str, scratch: str) -> Iterator[Finding]:
+    path: Path = ("env", "DUCKDB_MAX_TEMP_DIRECTORY_SIZE")
+    try:
+        size = duckdb.parse_size(given)
+    except ValueError as error:
+        yield Finding(path, str(error))
+        return
+    if size > quantity.parse_bytes(scratch):
+        yield Finding(
+            path,
+            f"{given} = {duckdb.mebibytes(size)} cannot fit limits.ephemeral-storage, "
+            f"{scratch} = {duckdb.mebibytes(quantity.parse_bytes(scratch))}",
+            "leave it out, or raise limits.ephemeral-storage",
+        )
+
+
+def _duckdb_names(env: dict[str, Any]) -> Iterator[Finding]:
+    for name in env:
+        if name.startswith("DUCKDB") and name not in DUCKDB_VARIABLES:
+            close = difflib.get_close_matches(name, DUCKDB_VARIABLES, n=1, cutoff=0.8)
+            if close:
+                yield Finding(("env", name), "no setting of DuckDB's", f"did you mean '{close[0]}'?")
+
+
+def _own_variables(env: dict[str, Any], path: Path) -> Iterator[Finding]:
+    for name in env:
+        if name.startswith(("SLIPWAY_", "DAGSTER_HOME")):
+            yield Finding((*path, name), "the platform sets this itself", "choose another name")
+
+
+# Names that refer to others
+
+
+def _profile_names(data: Any) -> Iterator[Finding]:
+    known = {"default", *(name for name, _ in _entries(data, "infrastructure", "resource_profiles"))}
+    places: list[tuple[Path, Any]] = [(("defaults", "profile"), _at(data, "defaults", "profile"))]
+    places += [
+        (("code_locations", name, "profile"), _at(raw, "profile"))
+        for name, raw in _entries(data, "code_locations")
+    ]
+    for path, name in places:
+        if isinstance(name, str) and name not in known:
+            yield Finding(path, f"there is no resource profile '{name}'", nearest(name, known))
+
+
+def _storage_names(data: Any) -> Iterator[Finding]:
+    known = {"default", *(name for name, _ in _entries(data, "storage"))}
+    for path, section in _users_of_storage(data):
+        name = _at(section, "storage_ref")
+        if isinstance(name, str) and name not in known:
+            yield Finding((*path, "storage_ref"), f"there is no storage '{name}'", nearest(name, known))
+
+
+def _users_of_storage(data: Any) -> Iterator[tuple[Path, Any]]:
+    yield ("lake",), _at(data, "lake")
+    yield ("observability", "compute_logs"), _at(data, "observability", "compute_logs")
+    for name, raw in _entries(data, "landing"):
+        yield ("landing", name), raw
+
+
+# Sections whose keys depend on each other
+
+
+def _postgres(data: Any) -> Iterator[Finding]:
+    postgres = _valid(Postgres, _at(data, "postgres"))
+    if postgres is None:
+        return
+    if postgres.host is None and postgres.bundled is False:
+        yield Finding(
+            ("postgres", "bundled"), "false, and there is no host", "give the host of your own Postgres"
+        )
+    if postgres.host is not None and postgres.bundled:
+        yield Finding(("postgres", "bundled"), "true, and there is a host", "remove one of the two")
+    if postgres.host is None:
+        for key in sorted(postgres.model_fields_set - {"bundled", "host"}):
+            yield Finding(
+                ("postgres", key), "changes nothing on the bundled Postgres", "give a host too, or remove it"
+            )
+    elif postgres.password is not None and postgres.user is None:
+        yield Finding(("postgres", "password"), "without a user", "give postgres.user")
+
+
+def _storages(data: Any) -> Iterator[Finding]:
+    for name, raw in _entries(data, "storage"):
+        storage = _valid(Storage, raw)
+        if storage is None:
+            continue
+        path: Path = ("storage", name)
+        if storage.bundled:
+            for key in sorted(storage.model_fields_set - {"bundled", "region"}):
+                yield Finding(
+                    (*path, key),
+                    "the bundled S3 brings its own",
+                    "remove it, or bundled: true if the S3 is yours",
+                )
+        elif (storage.access_key_id is None) != (storage.secret_access_key is None):
+            given, missing = ("access_key_id", "secret_access_key")
+            if storage.access_key_id is None:
+                given, missing = missing, given
+            yield Finding(
+                (*path, given), f"without {missing}", "give both, or neither for the ambient credentials"
+            )
+
+
+def _locations(data: Any) -> Iterator[Finding]:
+    for name, raw in _entries(data, "code_locations"):
+        path: Path = ("code_locations", name)
+        if name in RESERVED_NAMES:
+            yield Finding(
+                path, f"'{name}' is a database of DuckDB's own", f"choose another name, such as {name}_data"
+            )
+        env = dict(_entries(raw, "env"))
+        yield from _own_variables(env, (*path, "env"))
+        for variable in env:
+            if variable in DUCKDB_VARIABLES:
+                yield Finding(
+                    (*path, "env", variable),
+                    "the run's resource profile decides this",
+                    "put it into a profile's env, and name the profile here",
+                )
+
+
+_FOLDER_DEFAULTS: dict[Path, tuple[str, str]] = {
+    ("lake",): (Lake().bucket, Lake().prefix),
+    ("observability", "compute_logs"): (ComputeLogs().bucket, ComputeLogs().prefix),
+}
+
+
+def _folders(data: Any) -> Iterator[Finding]:
+    """Files of one part of the platform must not land in, or be deleted by, another."""
+    seen: list[tuple[Path, str, str, str]] = []
+    for path, raw in _users_of_storage(data):
+        bucket_default, prefix_default = _FOLDER_DEFAULTS.get(path, ("", ""))
+        section = raw if isinstance(raw, dict) else {}
+        storage = section.get("storage_ref", "default")
+        bucket = section.get("bucket", bucket_default)
+        prefix = section.get("prefix", prefix_default)
+        if not (isinstance(storage, str) and isinstance(bucket, str) and bucket and isinstance(prefix, str)):
+            continue
+        for other_path, *other in seen:
+            if other[:2] == [storage, bucket] and (
+                prefix.startswith(other[2]) or other[2].startswith(prefix)
+            ):
+                yield Finding(
+                    path,
+                    f"s3://{bucket}/{prefix} and {'.'.join(map(str, other_path))}'s s3://{bucket}/{other[2]} overlap",
+                    "give each a bucket or prefix of its own",
+                )
+        seen.append((path, storage, bucket, prefix))
+
+
+# Plain values
+
+
+def _at(data: Any, *path: str) -> Any:
+    for key in path:
+        if not isinstance(data, dict):
+            return None
+        data = data.get(key)
+    return data
+
+
+def _entries(data: Any, *path: str) -> list[tuple[str, Any]]:
+    section = _at(data, *path)
+    if not isinstance(section, dict):
+        return []
+    return [(key, value) for key, value in section.items() if isinstance(key, str)]
+
+
+def _valid(model: type[Section], raw: Any) -> Section | None:
+    if raw is None:
+        return None
+    try:
+        return model.model_validate(raw)
+    except ValidationError:
+        return None

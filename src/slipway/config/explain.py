@@ -1,0 +1,295 @@
+"""pydantic's errors as findings: which key, what is wrong in the file's terms, the nearest valid spelling."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from slipway.config.checks import Finding, nearest
+from slipway.config.errors import Path, dotted
+from slipway.config.model import (
+    EnvReference,
+    Platform,
+)
+
+REFERENCE_HINT = "write {env: NAME}, {file: PATH} or {secret: {name: NAME, key: KEY}}"
+
+
+def findings(error: ValidationError, data: Any) -> Iterator[Finding]:
+    """One finding per error of the model."""
+    for detail in error.errors():
+        yield _finding(detail, data)
+
+
+def with_spelling(finding: Finding, spelled: str | None) -> tuple[str, str | None]:
+    """Message and hint, where the hint is about a scalar and names it as the file spells it."""
+    hint = finding.hint
+    if hint is not None and spelled is not None:
+        hint = hint.replace("{spelled}", spelled)
+    return finding.message, hint
+
+
+def known_keys(path: Path) -> dict[str, Any] | None:
+    """The keys that may stand at a path of platform.yaml, with their types; None where names are free."""
+    models = list(_models(_annotation(path)))
+    if not models:
+        return None
+    return {
+        field.alias or name: field.annotation
+        for model in models
+        for name, field in model.model_fields.items()
+    }
+
+
+def _finding(detail: ErrorDetails, data: Any) -> Finding:
+    path, is_key = _path(detail["loc"], data)
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_key(path)
+    if kind == "missing":
+        return Finding(path[:-1], f"'{path[-1]}' is missing", f"add {path[-1]}: {_shape(path)}")
+    if is_key:
+        return _bad_name(path, str(path[-1]))
+    if kind in ("union_tag_not_found", "union_tag_invalid") or (
+        kind in ("model_type", "model_attributes_type") and _is_reference(path)
+    ):
+        return _bad_reference(path, value)
+    if value is None:
+        return Finding(path, "has no value", f"give {_shape(path)}, or remove the key")
+    if kind == "value_error":
+        return Finding(path, str(context["error"]))
+    if kind == "literal_error":
+        allowed = re.findall(r"'([^']*)'", str(context["expected"]))
+        return Finding(path, f"{value!r} is not one of {', '.join(allowed)}", nearest(str(value), allowed))
+    if kind == "string_pattern_mismatch":
+        return _bad_pattern(path, str(value))
+    if kind == "string_type" and isinstance(value, (bool, int, float)):
+        return Finding(path, f"{_named(value)}, and it must be text", 'quote it: "{spelled}"')
+    if kind in ("int_type", "bool_type") and isinstance(value, str):
+        return _quoted(path, kind, value)
+    if kind in ("greater_than_equal", "less_than_equal", "string_too_short"):
+        return Finding(path, _range(path, kind, value, context))
+    return Finding(path, f"{_named(value)}, and it must be {_shape(path)}")
+
+
+def _path(loc: tuple[int | str, ...], data: Any) -> tuple[Path, bool]:
+    """pydantic's location without its own marks, and whether it means the key itself."""
+    path: list[int | str] = []
+    is_key = False
+    node = data
+    for index, part in enumerate(loc):
+        last = index == len(loc) - 1
+        if part == "[key]" and last:
+            is_key = True
+        elif (isinstance(node, dict) and part in node) or (
+            isinstance(node, list) and isinstance(part, int) and part < len(node)
+        ):
+            path.append(part)
+            node = node[part]
+        elif last and known_keys(tuple(path)) and part in (known_keys(tuple(path)) or {}):
+            path.append(part)
+    return tuple(path), is_key
+
+
+def _unknown_key(path: Path) -> Finding:
+    key = str(path[-1])
+    known = known_keys(path[:-1]) or {}
+    close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1, cutoff=0.6)
+    if close:
+        return Finding(path, "unknown key", f"did you mean '{close[0]}'?")
+    elsewhere = [dotted(place) for place in _places(Platform, (), key)]
+    if elsewhere:
+        return Finding(path, "unknown key here", f"it belongs at {' or '.join(elsewhere[:2])}")
+    return Finding(path, "unknown key", f"known here: {', '.join(known)}")
+
+
+def _places(annotation: Any, path: Path, key: str) -> Iterator[Path]:
+    for model in _models(annotation):
+        for name, field in model.model_fields.items():
+            here = (*path, field.alias or name)
+            if here[-1] == key:
+                yield here
+            inner = _map_value(field.annotation)
+            yield from (
+                _places(inner, (*here, "<name>"), key)
+                if inner is not None
+                else _places(field.annotation, here, key)
+            )
+
+
+def _bad_name(path: Path, key: str) -> Finding:
+    if len(path) >= 2 and path[-2] == "env":
+        suggestion = re.sub(r"\W", "_", key)
+        rule = "no name of an environment variable"
+        if not suggestion or suggestion[0].isdigit():
+            suggestion = f"_{suggestion}"
+    else:
+        suggestion = re.sub(r"[^a-z0-9_]", "_", key.lower()).lstrip("_0123456789")[:40]
+        rule = "no name: lower-case letters, digits and _, a letter first, at most 40"
+    return Finding(path, rule, f"did you mean '{suggestion}'?" if suggestion else None)
+
+
+def _bad_reference(path: Path, value: Any) -> Finding:
+    if isinstance(value, dict):
+        keys = [key for key in value if isinstance(key, str)]
+        known = ("env", "file", "secret")
+        if len([key for key in keys if key in known]) > 1:
+            return Finding(path, "more than one of env, file and secret", "keep one")
+        close = [match for key in keys for match in difflib.get_close_matches(key, known, n=1, cutoff=0.5)]
+        if close:
+            return Finding(path, f"unknown key {keys[0]!r}", f"did you mean '{close[0]}'?")
+        return Finding(path, "no reference", REFERENCE_HINT)
+    if _takes_text(path):
+        return Finding(path, f"{_named(value)}, and it must be text or a reference", 'quote it: "{spelled}"')
+    return Finding(path, "a secret never stands in platform.yaml itself", REFERENCE_HINT)
+
+
+_PATTERNS = {
+    "bucket": "no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens",
+    "prefix": "no folder: empty, or names with a slash after each",
+    "endpoint": "no URL: http:// or https://, host and port, without credentials",
+    "public_endpoint": "no URL: http:// or https://, host and port, without credentials",
+    "host": "no host name or address",
+    "repository": "no image repository: lower case, without the tag",
+    "tag": "no image tag",
+    "python": "not a supported Python: 3.11, 3.12 or 3.13",
+    "env": "no name of an environment variable",
+}
+
+
+def _bad_pattern(path: Path, value: str) -> Finding:
+    key = str(path[-1])
+    suggestion = {
+        "bucket": re.sub(r"[^a-z0-9.-]", "-", value.lower()).strip("-."),
+        "prefix": f"{value.strip('/')}/",
+        "endpoint": f"http://{value}",
+        "public_endpoint": f"http://{value}",
+        "env": re.sub(r"\W", "_", value),
+        "python": ".".join(value.split(".")[:2]),
+        "repository": value.lower().rsplit(":", 1)[0],
+    }.get(key)
+    fits = suggestion and suggestion != value and _accepts(path, suggestion)
+    shown = "" if "@" in value else f"{value!r} is "
+    return Finding(path, f"{shown}{_PATTERNS[key]}", f"did you mean '{suggestion}'?" if fits else None)
+
+
+def _quoted(path: Path, kind: str, value: str) -> Finding:
+    unquoted = value.strip().lower() if kind == "bool_type" else value.strip()
+    fits = unquoted in ("true", "false") if kind == "bool_type" else re.fullmatch(r"-?[0-9]+", unquoted)
+    words = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+    if kind == "bool_type" and unquoted in words:
+        fits, unquoted = True, words[unquoted]
+    hint = f"write {unquoted} without quotes" if fits else None
+    return Finding(path, f"{_named(value)}, and it must be {_shape(path)}", hint)
+
+
+def _range(path: Path, kind: str, value: Any, context: dict[str, Any]) -> str:
+    if kind == "string_too_short":
+        return "is empty"
+    if kind == "greater_than_equal":
+        return f"{value} is too small, the least is {context['ge']}"
+    return f"{value} is too large, the most is {context['le']}"
+
+
+def _named(value: Any) -> str:
+    match value:
+        case bool():
+            return f"is {str(value).lower()}"
+        case int() | float():
+            return f"is the number {value}"
+        case str():
+            return "is text"
+        case list():
+            return "is a list"
+        case dict():
+            return "is a mapping"
+        case None:
+            return "has no value"
+        case _:
+            return f"is a {type(value).__name__}"
+
+
+def _shape(path: Path) -> str:
+    """What kind of value belongs at a path, for people."""
+    annotation = _annotation(path)
+    kinds = {_kind(member) for member in _members(annotation)} - {"nothing"}
+    if _is_reference(path):
+        return "text or a reference" if _takes_text(path) else "a reference such as {env: NAME}"
+    return " or ".join(sorted(kinds)) or "a value"
+
+
+def _kind(member: Any) -> str:
+    origin = get_origin(member)
+    if member is type(None):
+        return "nothing"
+    if origin is dict:
+        return "a mapping of names"
+    if isinstance(member, type) and issubclass(member, BaseModel):
+        return f"a mapping of {', '.join(field.alias or name for name, field in member.model_fields.items())}"
+    return {str: "text", int: "a whole number", bool: "true or false"}.get(member, "one of the known values")
+
+
+def _is_reference(path: Path) -> bool:
+    return EnvReference in _members(_annotation(path))
+
+
+def _takes_text(path: Path) -> bool:
+    return str in _members(_annotation(path))
+
+
+def _accepts(path: Path, value: str) -> bool:
+    parent = _annotation(path[:-1])
+    for model in _models(parent):
+        for name, field in model.model_fields.items():
+            if (field.alias or name) == path[-1]:
+                try:
+                    model.__pydantic_validator__.validate_assignment(model.model_construct(), name, value)
+                except ValidationError as error:
+                    return not any(detail["loc"][:1] == (name,) for detail in error.errors())
+                return True
+    return False
+
+
+def _annotation(path: Path) -> Any:
+    annotation: Any = Platform
+    for part in path:
+        annotation = _inside(annotation, part)
+    return annotation
+
+
+def _inside(annotation: Any, part: str | int) -> Any:
+    """The type of the value at a key of a value of some type; None where there is no such key."""
+    for model in _models(annotation):
+        for name, field in model.model_fields.items():
+            if (field.alias or name) == part:
+                return field.annotation
+    return _map_value(annotation)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    for member in _members(annotation):
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            yield member
+
+
+def _map_value(annotation: Any) -> Any:
+    for member in _members(annotation):
+        if get_origin(member) is dict:
+            return get_args(member)[1]
+    return None
+
+
+def _members(annotation: Any) -> list[Any]:
+    """The alternatives of a type, without marks for pydantic."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [inner for member in get_args(annotation) for inner in _members(member)]
+    return [annotation]
