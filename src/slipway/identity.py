@@ -78,7 +78,7 @@ def compare(expected: str, found: str | None, platform: Platform) -> None:
 
 def recorded(connection: sa.Connection) -> str | None:
     """The database's side; None when there is none, or no table for it."""
-    if connection.execute(sa.text("SELECT to_regclass('slipway.storage_identity')")).scalar() is None:
+    if connection.execute(sa.text("SELECT to_regclass('slipway_ledger.storage_identity')")).scalar() is None:
         return None
     return connection.execute(sa.select(storage_identity.c.id)).scalar()
 

@@ -33,6 +33,6 @@ def ensure_lake(platform: Platform, location: str, env: Mapping[str, str], url: 
             ledger.execute(
                 text(
                     f"CREATE TRIGGER {TRIGGER} AFTER INSERT ON {schema}.ducklake_snapshot_changes"
-                    " FOR EACH ROW EXECUTE FUNCTION slipway.lake_commit()"
+                    " FOR EACH ROW EXECUTE FUNCTION slipway_ledger.lake_commit()"
                 )
             )

@@ -88,7 +88,7 @@ def test_an_object_told_of_many_times_is_taken_in_once(database):
 def test_keys_are_data_and_nothing_else(database):
     keys = [
         "it's",
-        '"; DROP TABLE slipway.landing_object; --',
+        '"; DROP TABLE slipway_ledger.landing_object; --',
         "../../x",
         " a b ",
         "new\nline",
@@ -123,7 +123,7 @@ def test_the_database_itself_refuses_two_versions_in_flight(database):
     claim(database)
     observe(database, seen("a", "e2"))
     with pytest.raises(IntegrityError), database.begin() as connection:
-        connection.execute(text("UPDATE slipway.landing_object SET state = 'claimed'"))
+        connection.execute(text("UPDATE slipway_ledger.landing_object SET state = 'claimed'"))
 
 
 def test_a_key_that_goes_back_to_former_content_is_loaded_again(database):
@@ -330,20 +330,20 @@ def test_a_claim_does_not_look_at_what_is_done(database):
     with database.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO slipway.landing_object (landing, bucket, key, version, etag, size, state)"
+                "INSERT INTO slipway_ledger.landing_object (landing, bucket, key, version, etag, size, state)"
                 " SELECT 'inbox', 'bucket', 'k' || n, 'v', 'e', 1, 'done' FROM generate_series(1, 50000) n"
             )
         )
     observe(database, seen("fresh"))
     with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE slipway.landing_object"))
+        connection.execute(text("ANALYZE slipway_ledger.landing_object"))
     with database.connect() as connection:
         before = connection.execute(
-            select(func.pg_stat_get_xact_tuples_returned(text("'slipway.landing_object'::regclass")))
+            select(func.pg_stat_get_xact_tuples_returned(text("'slipway_ledger.landing_object'::regclass")))
         ).scalar_one()
         ledger.claim(connection, "inbox", **ALL)
         after = connection.execute(
-            select(func.pg_stat_get_xact_tuples_returned(text("'slipway.landing_object'::regclass")))
+            select(func.pg_stat_get_xact_tuples_returned(text("'slipway_ledger.landing_object'::regclass")))
         ).scalar_one()
         connection.rollback()
     assert after - before < 100

@@ -1,4 +1,4 @@
-"""The ledger's tables and their migrations, in the Postgres schema `slipway`."""
+"""The ledger's tables and their migrations, in a Postgres schema of their own."""
 
 from __future__ import annotations
 

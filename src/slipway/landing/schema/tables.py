@@ -16,7 +16,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA = "slipway"
+SCHEMA = "slipway_ledger"
+"""Not `slipway`: a user of that name would find the schema first on Postgres' search path, before Dagster's."""
 
 metadata = MetaData(schema=SCHEMA)
 

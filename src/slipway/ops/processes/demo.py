@@ -157,7 +157,7 @@ def observe(laptop: Laptop, sample: Sample) -> Progress:
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT state, count(*) FROM slipway.landing_object WHERE landing = %s GROUP BY state",
+                "SELECT state, count(*) FROM slipway_ledger.landing_object WHERE landing = %s GROUP BY state",
                 (LANDING,),
             )
             files = dict(cursor.fetchall())

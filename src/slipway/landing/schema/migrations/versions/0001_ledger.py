@@ -11,7 +11,7 @@ depends_on = None
 
 STATEMENTS = (
     """
-    CREATE TABLE slipway.landing_batch (
+    CREATE TABLE slipway_ledger.landing_batch (
         id text PRIMARY KEY,
         landing text NOT NULL,
         state text NOT NULL CHECK (state IN ('claimed', 'done', 'revoked')),
@@ -27,10 +27,10 @@ STATEMENTS = (
         error text
     )
     """,
-    "CREATE INDEX landing_batch_open ON slipway.landing_batch (landing) WHERE state = 'claimed'",
-    "CREATE INDEX landing_batch_root ON slipway.landing_batch (root_id)",
+    "CREATE INDEX landing_batch_open ON slipway_ledger.landing_batch (landing) WHERE state = 'claimed'",
+    "CREATE INDEX landing_batch_root ON slipway_ledger.landing_batch (root_id)",
     """
-    CREATE TABLE slipway.landing_object (
+    CREATE TABLE slipway_ledger.landing_object (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         landing text NOT NULL,
         bucket text NOT NULL,
@@ -41,7 +41,7 @@ STATEMENTS = (
         size bigint NOT NULL,
         seq bigint NOT NULL,
         state text NOT NULL CHECK (state IN ('new', 'claimed', 'done', 'quarantined', 'superseded')),
-        batch_id text REFERENCES slipway.landing_batch (id),
+        batch_id text REFERENCES slipway_ledger.landing_batch (id),
         attempts integer NOT NULL DEFAULT 0,
         error text,
         observed_at timestamptz NOT NULL DEFAULT now(),
@@ -50,17 +50,17 @@ STATEMENTS = (
         UNIQUE (landing, bucket, key, version)
     )
     """,
-    "CREATE SEQUENCE slipway.landing_object_seq OWNED BY slipway.landing_object.seq",
-    "ALTER TABLE slipway.landing_object ALTER COLUMN seq SET DEFAULT nextval('slipway.landing_object_seq')",
-    "CREATE INDEX landing_object_new ON slipway.landing_object (landing, seq) WHERE state = 'new'",
-    "CREATE INDEX landing_object_batch ON slipway.landing_object (batch_id)",
+    "CREATE SEQUENCE slipway_ledger.landing_object_seq OWNED BY slipway_ledger.landing_object.seq",
+    "ALTER TABLE slipway_ledger.landing_object ALTER COLUMN seq SET DEFAULT nextval('slipway_ledger.landing_object_seq')",
+    "CREATE INDEX landing_object_new ON slipway_ledger.landing_object (landing, seq) WHERE state = 'new'",
+    "CREATE INDEX landing_object_batch ON slipway_ledger.landing_object (batch_id)",
     # What the rules promise, held by the database: one version of a key in flight, one waiting.
-    "CREATE UNIQUE INDEX landing_object_one_claimed ON slipway.landing_object (landing, bucket, key)"
+    "CREATE UNIQUE INDEX landing_object_one_claimed ON slipway_ledger.landing_object (landing, bucket, key)"
     " WHERE state = 'claimed'",
-    "CREATE UNIQUE INDEX landing_object_one_new ON slipway.landing_object (landing, bucket, key)"
+    "CREATE UNIQUE INDEX landing_object_one_new ON slipway_ledger.landing_object (landing, bucket, key)"
     " WHERE state = 'new'",
     """
-    CREATE TABLE slipway.landing_listing (
+    CREATE TABLE slipway_ledger.landing_listing (
         landing text PRIMARY KEY,
         token text,
         objects bigint NOT NULL DEFAULT 0,
@@ -69,7 +69,7 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE TABLE slipway.storage_identity (
+    CREATE TABLE slipway_ledger.storage_identity (
         one smallint PRIMARY KEY DEFAULT 1 CHECK (one = 1),
         id text NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now(),
@@ -80,7 +80,7 @@ STATEMENTS = (
     # client a claim revoked meanwhile is then a serialization failure, which DuckLake tries again, and refuses.
     # The refusal's wording keeps clear of the words by which DuckLake recognises an error worth retrying.
     """
-    CREATE FUNCTION slipway.lake_commit() RETURNS trigger LANGUAGE plpgsql AS $function$
+    CREATE FUNCTION slipway_ledger.lake_commit() RETURNS trigger LANGUAGE plpgsql AS $function$
     DECLARE
         token text;
     BEGIN
@@ -92,13 +92,13 @@ STATEMENTS = (
         IF token IS NULL THEN
             RETURN NULL;
         END IF;
-        UPDATE slipway.landing_batch SET state = 'done', finished_at = clock_timestamp()
+        UPDATE slipway_ledger.landing_batch SET state = 'done', finished_at = clock_timestamp()
             WHERE id = token AND state = 'claimed';
         IF NOT FOUND THEN
             RAISE EXCEPTION 'slipway: claim % is not this run''s any more; nothing was written', token
                 USING ERRCODE = 'raise_exception';
         END IF;
-        UPDATE slipway.landing_object SET state = 'done', finished_at = clock_timestamp(), error = NULL
+        UPDATE slipway_ledger.landing_object SET state = 'done', finished_at = clock_timestamp(), error = NULL
             WHERE batch_id = token AND state = 'claimed';
         RETURN NULL;
     END

@@ -1,0 +1,293 @@
+"""Bootstrap on real services, and what it says when they are not what platform.yaml says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg2
+import pytest
+from sqlalchemy import text
+
+from slipway import identity
+from slipway.aws import s3_client, sqs_client
+from slipway.config.connections import s3_settings as settings_of
+from slipway.config.errors import UserError
+from slipway.config.loader import parse
+from slipway.landing.database import engine
+from slipway.ops.bootstrap import bootstrap, reset
+
+
+@pytest.fixture
+def env(platform_env, tmp_path, monkeypatch) -> dict[str, str]:
+    """The environment of a bootstrap, with an instance in the test's own database."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(
+        "storage: {postgres: {postgres_url: {env: SLIPWAY_POSTGRES_URL}}}\ntelemetry: {enabled: false}\n"
+    )
+    platform_env["DAGSTER_HOME"] = str(home)
+    for name, value in platform_env.items():
+        monkeypatch.setenv(name, value)
+    return platform_env
+
+
+def run(platform, env, wait_seconds: float = 20) -> list[str]:
+    lines: list[str] = []
+    bootstrap(platform, env, lines.append, wait_seconds)
+    return lines
+
+
+def query(env, statement: str):
+    with psycopg2.connect(env["SLIPWAY_POSTGRES_URL"]) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall()
+
+
+def test_everything_is_there_and_a_repetition_changes_nothing(platform, env):
+    lines = run(platform, env)
+    assert lines[-1] == "The platform is ready"
+    s3 = s3_client(settings_of(platform, "default", env))
+    logs = platform.observability.compute_logs
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=logs.bucket)["Rules"]
+    assert [(rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) for rule in rules] == [
+        ("compute-logs/", 30)
+    ]
+    (queue,) = s3.get_bucket_notification_configuration(Bucket=platform.landing["inbox"].bucket)[
+        "QueueConfigurations"
+    ]
+    assert queue["Events"] == ["s3:ObjectCreated:*"]
+    assert query(env, "SELECT count(*) FROM lake_shop.ducklake_snapshot") == [(1,)]
+    assert query(env, "SELECT count(*) FROM pg_trigger WHERE tgname = 'slipway_lake_commit'") == [(1,)]
+    assert query(env, "SELECT count(*) FROM runs") == [(0,)]
+    known = query(env, "SELECT id FROM slipway_ledger.storage_identity")
+    identity.check(platform, env)
+
+    run(platform, env)
+    assert query(env, "SELECT id FROM slipway_ledger.storage_identity") == known
+    assert query(env, "SELECT count(*) FROM lake_shop.ducklake_snapshot") == [(1,)]
+    assert len(s3.get_bucket_lifecycle_configuration(Bucket=logs.bucket)["Rules"]) == 1
+    assert (
+        len(
+            s3.get_bucket_notification_configuration(Bucket=platform.landing["inbox"].bucket)[
+                "QueueConfigurations"
+            ]
+        )
+        == 1
+    )
+
+
+def test_two_at_once_make_one_platform(platform, env, tmp_path: Path):
+    file = tmp_path / "platform.json"
+    file.write_text(platform.model_dump_json(by_alias=True, exclude_unset=True))
+    command = [sys.executable, "-c", "from slipway.cli import main; main()", "bootstrap"]
+    env = {**env, "SLIPWAY_PLATFORM_JSON": file.read_text()}
+    both = [
+        subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert all(output.splitlines()[-1] == "The platform is ready" for output in outputs)
+    assert query(env, "SELECT count(*) FROM slipway_ledger.storage_identity") == [(1,)]
+    identity.check(platform, env)
+
+
+def test_rules_and_notifications_of_others_are_left_alone(platform, env):
+    settings = settings_of(platform, "default", env)
+    s3, sqs = s3_client(settings), sqs_client(settings)
+    logs, landing = platform.observability.compute_logs.bucket, platform.landing["inbox"].bucket
+    for bucket in (logs, landing):
+        s3.create_bucket(Bucket=bucket)
+    theirs = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
+    s3.put_bucket_lifecycle_configuration(Bucket=logs, LifecycleConfiguration={"Rules": [theirs]})
+    queue = sqs.create_queue(QueueName=f"theirs-{landing[:20]}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    s3.put_bucket_notification_configuration(
+        Bucket=landing,
+        NotificationConfiguration={
+            "QueueConfigurations": [{"Id": "theirs", "QueueArn": arn, "Events": ["s3:ObjectRemoved:*"]}]
+        },
+    )
+    run(platform, env)
+    run(platform, env)
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=logs)["Rules"]
+    assert sorted(rule["ID"] for rule in rules) == ["slipway-compute-logs", "theirs"]
+    found = s3.get_bucket_notification_configuration(Bucket=landing)["QueueConfigurations"]
+    assert sorted(item["Id"] for item in found) == ["slipway-landing-0", "theirs"]
+
+
+def test_an_emptied_storage_is_noticed_before_anything_is_made(platform, env):
+    run(platform, env)
+    s3 = s3_client(settings_of(platform, "default", env))
+    for bucket in (platform.lake.bucket, platform.observability.compute_logs.bucket):
+        for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+            s3.delete_object(Bucket=bucket, Key=item["Key"])
+        s3.delete_bucket(Bucket=bucket)
+    with pytest.raises(identity.StorageLost) as caught:
+        run(platform, env)
+    assert "not the storage that the lake's catalogue and the ledger describe" in caught.value.message
+    assert identity.object_key(platform) in caught.value.message
+    assert "slipway storage reset --yes" in (caught.value.hint or "")
+    with pytest.raises(s3.exceptions.ClientError):
+        s3.head_bucket(Bucket=platform.observability.compute_logs.bucket)
+
+
+def test_another_identity_is_another_storage(platform, env):
+    run(platform, env)
+    s3 = s3_client(settings_of(platform, "default", env))
+    s3.put_object(
+        Bucket=platform.lake.bucket, Key=identity.object_key(platform), Body=b'{"id": "somebody-else"}'
+    )
+    with pytest.raises(identity.StorageLost, match="somebody-else"):
+        run(platform, env)
+
+
+def test_a_new_database_does_not_take_over_the_storage_of_another(platform, env):
+    s3 = s3_client(settings_of(platform, "default", env))
+    s3.create_bucket(Bucket=platform.lake.bucket)
+    s3.put_object(
+        Bucket=platform.lake.bucket, Key=identity.object_key(platform), Body=b'{"id": "somebody-else"}'
+    )
+    with pytest.raises(UserError, match="belongs to another platform"):
+        run(platform, env)
+    reset(platform, env, lambda line: None)
+    assert run(platform, env)[-1] == "The platform is ready"
+
+
+def test_reset_is_the_way_out(platform, env):
+    run(platform, env)
+    with engine(env["SLIPWAY_POSTGRES_URL"]).begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO slipway_ledger.landing_object (landing, bucket, key, version, etag, size, state)"
+                " VALUES ('inbox', 'b', 'k', 'v', 'e', 1, 'done')"
+            )
+        )
+    s3 = s3_client(settings_of(platform, "default", env))
+    s3.delete_object(Bucket=platform.lake.bucket, Key=identity.object_key(platform))
+    before = query(env, "SELECT id FROM slipway_ledger.storage_identity")
+    lines: list[str] = []
+    reset(platform, env, lines.append)
+    assert "Dropped the catalogue lake_shop" in lines
+    assert query(env, "SELECT count(*) FROM slipway_ledger.landing_object") == [(0,)]
+    assert query(env, "SELECT id FROM slipway_ledger.storage_identity") != before
+    assert run(platform, env)[-1] == "The platform is ready"
+
+
+def test_restored_objects_are_adopted(platform, env):
+    run(platform, env)
+    with engine(env["SLIPWAY_POSTGRES_URL"]).begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO slipway_ledger.landing_object (landing, bucket, key, version, etag, size, state)"
+                " VALUES ('inbox', 'b', 'k', 'old-2:9', 'old-2', 9, 'done')"
+            )
+        )
+    s3 = s3_client(settings_of(platform, "default", env))
+    restored = {
+        "objects": [
+            {
+                "bucket": "b",
+                "key": "k",
+                "old": {"etag": "old-2", "size": 9, "version_id": None},
+                "new": {"etag": "new", "version_id": None},
+            }
+        ]
+    }
+    key = identity.restored_key(platform)
+    s3.put_object(Bucket=platform.lake.bucket, Key=key, Body=json.dumps(restored).encode())
+    assert "1 restored objects are known to the ledger by their new versions" in run(platform, env)
+    assert query(env, "SELECT version, etag FROM slipway_ledger.landing_object") == [("new:9", "new")]
+    with pytest.raises(s3.exceptions.ClientError):
+        s3.head_object(Bucket=platform.lake.bucket, Key=key)
+
+
+# What is said when something is not there
+
+
+def external(env, **changes: str) -> tuple[str, dict[str, str]]:
+    """platform.yaml for the same services, named as external ones."""
+    values = {
+        "endpoint": env["SLIPWAY_S3_ENDPOINT"],
+        "bucket": "not-there",
+        **changes,
+    }
+    text = f"""
+storage:
+  default:
+    endpoint: {values["endpoint"]}
+    path_style: true
+    access_key_id: {{env: SLIPWAY_S3_ACCESS_KEY_ID}}
+    secret_access_key: {{env: SLIPWAY_S3_SECRET_ACCESS_KEY}}
+observability: {{compute_logs: {{enabled: false}}}}
+lake: {{bucket: {values.get("lake", "no-lake-here")}}}
+landing:
+  inbox: {{bucket: {values["bucket"]}, mode: list}}
+"""
+    return text, env
+
+
+def test_missing_buckets_on_external_storage_are_named(env):
+    text, env = external(env)
+    with pytest.raises(UserError) as caught:
+        run(parse(text, "platform.yaml"), env)
+    assert "not-there (landing.inbox.bucket)" in caught.value.message
+    assert "no-lake-here (lake.bucket)" in caught.value.message
+
+
+def test_a_storage_that_is_not_there(env):
+    text, env = external(env, endpoint="http://127.0.0.1:1")
+    with pytest.raises(UserError) as caught:
+        run(parse(text, "platform.yaml"), env, wait_seconds=0)
+    assert "http://127.0.0.1:1 does not answer" in caught.value.message
+    assert "storage.default.endpoint" in (caught.value.hint or "")
+
+
+def test_postgres_that_is_not_there(platform, env):
+    env = {**env, "SLIPWAY_POSTGRES_URL": "postgresql://slipway:hidden@127.0.0.1:1/slipway"}
+    with pytest.raises(UserError) as caught:
+        run(platform, env, wait_seconds=0)
+    assert "Postgres at 127.0.0.1:1 does not answer" in caught.value.message
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_wrong_password_is_not_waited_for(env, postgres_url):
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(postgres_url)
+    text = f"""
+postgres:
+  host: {parts.hostname}
+  port: {parts.port}
+  database: {parts.path[1:]}
+  user: {{env: TEST_USER}}
+  password: {{env: TEST_PASSWORD}}
+"""
+    env = {**env, "TEST_USER": str(parts.username), "TEST_PASSWORD": "wrong-one"}
+    with pytest.raises(UserError) as caught:
+        run(parse(text, "platform.yaml"), env, wait_seconds=600)
+    assert "password authentication failed" in caught.value.message
+    assert "postgres.user and postgres.password in platform.yaml" in (caught.value.hint or "")
+    assert "wrong-one" not in str(caught.value)
+
+
+def test_the_command_says_it_in_two_lines(platform, env):
+    env = {
+        **env,
+        "SLIPWAY_PLATFORM_JSON": platform.model_dump_json(by_alias=True, exclude_unset=True),
+        "SLIPWAY_POSTGRES_URL": "postgresql://slipway@127.0.0.1:1/slipway",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from slipway.cli import main; main()", "bootstrap", "--wait", "0"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "help"]
+    assert os.linesep not in done.stdout.strip()
