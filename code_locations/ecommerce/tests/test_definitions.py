@@ -24,7 +24,7 @@ def test_sample_becomes_marts_whose_checks_pass(lake: LakeResource) -> None:
     with lake.connect(read_only=True) as connection:
         assert raw_orders.metadata["dagster/row_count"].value == count(connection, "raw.orders")
         days = connection.execute(
-            "SELECT CAST(order_date AS VARCHAR), store_name, orders FROM marts.revenue_by_store_and_day"
+            "SELECT CAST(day AS VARCHAR), store, orders FROM marts.revenue_by_store_and_day"
         ).fetchall()
         assert [(day, store) for day, store, _ in days] == [
             ("2018-09-01", "Philadelphia"),

@@ -60,7 +60,7 @@ fct_orders = mart(
 revenue_by_store_and_day = mart(
     "revenue_by_store_and_day",
     """
-    SELECT order_date, store_name, count(*) AS orders, sum(items) AS items,
+    SELECT order_date AS day, store_name AS store, count(*) AS orders, sum(items) AS items,
            sum(subtotal) AS revenue, sum(tax_paid) AS tax, sum(order_total) AS total
     FROM marts.fct_orders
     GROUP BY ALL ORDER BY ALL
