@@ -60,7 +60,7 @@ def create_body(order: WorkOrder, *, project: str, network: str) -> dict[str, An
         "HostConfig": {
             "Memory": limits.memory,
             "MemorySwap": limits.memory,
-            "MemoryReservation": order.profile.requests.memory,
+            "MemoryReservation": order.profile.requests.memory or limits.memory,
             "CpuPeriod": CPU_PERIOD,
             "CpuQuota": int(limits.cpu * CPU_PERIOD),
             "PidsLimit": PIDS,

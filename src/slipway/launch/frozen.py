@@ -66,11 +66,13 @@ def next_larger(platform: Platform, memory: int, host: Host) -> str | None:
     """The profile with the smallest memory limit above so many bytes that this host could launch."""
     if memory >= host.memory:
         return None
+    resolved = (
+        profiles.resolve(platform, "", run_tag=name) for name in platform.infrastructure.resource_profiles
+    )
     fitting = (
-        (profile.limits.memory, name)
-        for name in profiles.known(platform)
-        if (profile := profiles.resolve(platform, "", run_tag=name)).limits.memory > memory
-        and profile.requests.memory <= host.memory
+        (profile.limits.memory, profile.name)
+        for profile in resolved
+        if profile.limits.memory > memory and (profile.requests.memory or 0) <= host.memory
     )
     return min(fitting, default=(0, None))[1]
 
@@ -81,7 +83,7 @@ def fit(profile: ResolvedProfile, host: Host) -> tuple[ResolvedProfile, list[str
     Raises:
         UserError: the profile is sure to need more memory than there is.
     """
-    if profile.requests.memory > host.memory:
+    if profile.requests.memory is not None and profile.requests.memory > host.memory:
         raise UserError(
             f"profile '{profile.name}' requests {readable(profile.requests.memory)} of memory,"
             f" this host has {readable(host.memory)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 
 import docker
@@ -144,8 +145,8 @@ def test_a_missing_image_is_an_error_and_never_a_pull(launcher: Launching, engin
     run = launcher.create("waiting")
     origin = run.job_code_origin
     missing = origin.repository_origin._replace(container_image="slipway-test/missing:1")
-    run = run._replace(job_code_origin=origin._replace(repository_origin=missing), run_id=None)
-    run = launcher.instance.add_run(run._replace(run_id="00000000-0000-0000-0000-0000000000aa"))
+    elsewhere = origin._replace(repository_origin=missing)
+    run = launcher.instance.add_run(run._replace(run_id=str(uuid.uuid4()), job_code_origin=elsewhere))
     launcher.launch(run)
     message = launcher.failure(run.run_id)
     assert "image 'slipway-test/missing:1' of code location 'launched' is not on this host" in message

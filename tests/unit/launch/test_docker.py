@@ -1,0 +1,89 @@
+"""The body of a create request, key by key: the gate refuses any other."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from slipway.config.errors import UserError
+from slipway.config.loader import parse
+from slipway.launch.adapter import WorkOrder
+from slipway.launch.docker import DockerAdapter, create_body
+from slipway.launch.runtimes import adapter
+from slipway.profiles import resolve
+
+PLATFORM = parse(
+    """
+infrastructure:
+  resource_profiles:
+    half: {limits: {cpu: 500m, memory: 1Gi}}
+    odd: {requests: {cpu: 100m, memory: 700Mi}, limits: {cpu: 1500m, memory: 2Gi}}
+""",
+    "platform.yaml",
+)
+
+
+def order(profile):
+    return WorkOrder(
+        run_id="abc",
+        job_name="job",
+        location="one",
+        image="one:1",
+        python="/opt/venv/bin/python",
+        folder=Path("one"),
+        arguments="{}",
+        env={"B": "2", "A": "1=1"},
+        profile=resolve(PLATFORM, "one", run_tag=profile),
+    )
+
+
+def test_the_whole_body():
+    assert create_body(order("odd"), project="p", network="n") == {
+        "Image": "one:1",
+        "Cmd": ["/opt/venv/bin/python", "-m", "slipway.worker", "{}"],
+        "Env": ["A=1=1", "B=2"],
+        "Labels": {
+            "slipway.project": "p",
+            "slipway.kind": "run",
+            "slipway.location": "one",
+            "dagster/run_id": "abc",
+            "dagster/job_name": "job",
+        },
+        "User": "10001:10001",
+        "Volumes": {"/tmp": {}},
+        "HostConfig": {
+            "Memory": 2 * 2**30,
+            "MemorySwap": 2 * 2**30,
+            "MemoryReservation": 700 * 2**20,
+            "CpuPeriod": 100_000,
+            "CpuQuota": 150_000,
+            "PidsLimit": 512,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges:true"],
+            "ReadonlyRootfs": True,
+            "NetworkMode": "n",
+        },
+    }
+
+
+def test_numbers_are_integers_that_json_keeps():
+    host = json.loads(json.dumps(create_body(order("half"), project="p", network="n")))["HostConfig"]
+    assert host["CpuQuota"] == 50_000
+    assert isinstance(host["CpuQuota"], int)
+    assert host["MemoryReservation"] <= host["Memory"]
+
+
+def test_labels_are_not_shared_between_launches():
+    first, second = (create_body(order("half"), project="p", network="n") for _ in range(2))
+    first["Labels"]["slipway.location"] = "changed"
+    assert second["Labels"]["slipway.location"] == "one"
+
+
+def test_what_the_services_must_set_is_named():
+    with pytest.raises(UserError, match="SLIPWAY_PROJECT and SLIPWAY_DOCKER_NETWORK"):
+        DockerAdapter.from_environment({})
+
+
+def test_an_unknown_runtime_names_the_known_ones():
+    with pytest.raises(UserError, match="'podman'; it must be 'process' or 'docker'"):
+        adapter({"SLIPWAY_RUNTIME": "podman"}, on_exit=print)
