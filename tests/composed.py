@@ -1,0 +1,298 @@
+"""The platform in containers, for tests: a copy of the checkout under its own project name and ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import docker
+import yaml
+from docker.models.containers import Container
+
+from slipway.aws import s3_client
+from slipway.config.connections import S3Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
+
+TOKEN = "token of ecommerce alone"
+IMAGE_TAG = "stack-test"
+
+PROBE = '''
+"""Says what a run sees of the machine, for the tests of the stack."""
+
+import os
+import socket
+from pathlib import Path
+
+import dagster as dg
+
+
+class Environment(dg.ConfigurableResource):
+    plain: str = ""
+    token: str = ""
+
+
+def reachable(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def writable(folder: str) -> bool:
+    try:
+        Path(folder, "probe").write_text("")
+    except OSError:
+        return False
+    return True
+
+
+@dg.asset
+def {name}_probe(environment: Environment) -> dg.MaterializeResult:
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+    return dg.MaterializeResult(metadata={{"seen": dg.MetadataValue.json({{
+        "plain": environment.plain,
+        "token": environment.token,
+        "environment": sorted(os.environ),
+        "uid": os.getuid(),
+        "capabilities": status["CapEff"].strip(),
+        "no_new_privileges": status["NoNewPrivs"].strip(),
+        "sockets": [path for path in ("/run/slipway/gate", "/var/run/docker.sock", "/run/docker.sock") if Path(path).exists()],
+        "gate": [port for port in (2375, 2376, 80) if reachable("gate", port)],
+        "writable": [folder for folder in ("/", "/opt", "/opt/location", "/var", "/tmp") if writable(folder)],
+    }})}})
+
+
+defs = dg.Definitions(assets=[{name}_probe], resources={{"environment": Environment({arguments})}})
+'''
+
+
+class Stack:
+    """One project of Compose: its files, its containers and its doors."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.project = f"slipway-test-{uuid.uuid4().hex[:8]}"
+        self.ui_port, self.s3_port = _free_ports(2)
+        self.engine = docker.from_env(timeout=120)
+        self.environment = {
+            **{
+                key: value
+                for key, value in os.environ.items()
+                if not key.startswith(("SLIPWAY_", "COMPOSE_"))
+            },
+            "COMPOSE_PROJECT_NAME": self.project,
+            "SLIPWAY_UI_PORT": str(self.ui_port),
+            "SLIPWAY_S3_PORT": str(self.s3_port),
+            "STACK_TEST_TOKEN": TOKEN,
+        }
+
+    def compose(self, *arguments: str, check: bool = True, timeout: float = 600) -> str:
+        """Run `docker compose`; its output, errors included."""
+        return self.run("docker", "compose", *arguments, check=check, timeout=timeout)
+
+    def run(self, *command: str, check: bool = True, timeout: float = 600, **environment: str) -> str:
+        """Run a command in the copy of the checkout; its output, errors included."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+        return done.stdout
+
+    def services(self) -> dict[str, Container]:
+        """Every container of Compose's, by service."""
+        label = f"com.docker.compose.project={self.project}"
+        found = self.engine.containers.list(all=True, filters={"label": label})
+        return {
+            container.labels["com.docker.compose.service"]: container
+            for container in found
+            if container.labels.get("com.docker.compose.oneoff") != "True"
+        }
+
+    def execute(self, service: str, *command: str) -> tuple[int, str]:
+        """Run a command in a service's container; exit code and output."""
+        code, output = self.services()[service].exec_run(list(command))
+        return code, output.decode()
+
+    def sql(self, statement: str) -> list[dict[str, Any]]:
+        """Rows of a statement on the lake; none while its table does not exist."""
+        code, output = self.execute("webserver", "slipway", "sql", "--json", statement)
+        return json.loads(output) if code == 0 else []
+
+    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Ask the webserver."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.ui_port}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer: dict[str, Any] = json.load(response)
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def s3(self) -> S3Client:
+        """The published S3, as a user reaches it."""
+        client: S3Client = s3_client(
+            S3Settings(
+                endpoint=f"http://127.0.0.1:{self.s3_port}",
+                public_endpoint=None,
+                region="us-east-1",
+                path_style=True,
+                access_key_id="slipway",
+                secret_access_key="slipway",
+            )
+        )
+        return client
+
+    def launch(self, location: str, asset: str) -> str:
+        """Launch a run that materialises one asset; its id."""
+        data = self.graphql(
+            """mutation($location: String!, $asset: [String!]!) {
+              launchRun(executionParams: {runConfigData: {}, selector: {
+                repositoryLocationName: $location, repositoryName: "__repository__", jobName: "__ASSET_JOB",
+                assetSelection: [{path: $asset}]}}) {
+                __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
+            location=location,
+            asset=[asset],
+        )["launchRun"]
+        assert data["__typename"] == "LaunchRunSuccess", data
+        run_id: str = data["run"]["runId"]
+        return run_id
+
+    def finished(self, run_id: str, seconds: float = 120) -> dict[str, Any]:
+        """Status, tags and the JSON metadata of a run, once it has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            data = self.graphql(
+                """query($run: ID!) { runOrError(runId: $run) { ... on Run { status tags { key value }
+                   assetMaterializations { metadataEntries { label ... on JsonMetadataEntry { jsonString } } } } } }""",
+                run=run_id,
+            )["runOrError"]
+            return data if data["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+        return until(ended, seconds, f"run {run_id} has not ended")
+
+    def seen(self, run_id: str) -> dict[str, Any]:
+        """What the probe saw in a run that succeeded."""
+        run = self.finished(run_id)
+        assert run["status"] == "SUCCESS", self.failure(run_id)
+        [entry] = [
+            entry
+            for materialization in run["assetMaterializations"]
+            for entry in materialization["metadataEntries"]
+            if entry["label"] == "seen"
+        ]
+        found: dict[str, Any] = json.loads(entry["jsonString"])
+        return found
+
+    def failure(self, run_id: str) -> str:
+        """What the events of a run say went wrong."""
+        events = self.graphql(
+            """query($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
+               ... on MessageEvent { message level } ... on ErrorEvent { error { message stack } } } } } }""",
+            run=run_id,
+        )["logsForRun"]["events"]
+        return json.dumps([event for event in events if event.get("error") or event.get("level") == "ERROR"])[
+            -6000:
+        ]
+
+    def locations(self) -> dict[str, str]:
+        """Each code location with its load error, or an empty text."""
+        entries = self.graphql(
+            """{ workspaceOrError { ... on Workspace { locationEntries { name
+                 locationOrLoadError { __typename ... on PythonError { message } } } } } }"""
+        )["workspaceOrError"]["locationEntries"]
+        return {
+            entry["name"]: (entry["locationOrLoadError"] or {"message": "still loading"}).get("message", "")
+            for entry in entries
+        }
+
+    def logs(self, service: str) -> str:
+        """What a service wrote, from its first start."""
+        logs: bytes = self.services()[service].logs()
+        return logs.decode(errors="replace")
+
+
+def prepare(checkout: Path, folder: Path) -> None:
+    """Copy a checkout as a clone would have it, with a probe in each location and a user's own settings."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=checkout,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        source = checkout / name
+        if source.exists():  # removed, and not committed yet
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / name)
+    arguments = {
+        "ecommerce": 'plain=dg.EnvVar("STACK_PLAIN"), token=dg.EnvVar("STACK_TOKEN")',
+        "sidecar": "",
+    }
+    for name, values in arguments.items():
+        probe = folder / "code_locations" / name / "src" / name / "defs" / f"{name}_probe.py"
+        probe.write_text(PROBE.format(name=name, arguments=values))
+    path = folder / "platform.yaml"
+    platform = yaml.safe_load(path.read_text())
+    # tags of its own: the tests' images never take the place of those that somebody runs
+    for location in platform["code_locations"].values():
+        location["image"]["tag"] = IMAGE_TAG
+    platform["code_locations"]["ecommerce"]["env"] = {
+        "STACK_PLAIN": "a $5 plan",
+        "STACK_TOKEN": {"env": "STACK_TEST_TOKEN"},
+    }
+    path.write_text(yaml.safe_dump(platform, sort_keys=False))
+    (folder / "docker-compose.override.yml").write_text(
+        yaml.safe_dump(
+            {
+                "services": {
+                    "code-sidecar": {"mem_limit": "768m", "environment": {"FROM_OVERRIDE": "yes"}},
+                    "webserver": {"labels": {"from.override": "yes"}},
+                }
+            }
+        )
+    )
+
+
+def until(condition: Callable[[], T | None], seconds: float, message: str) -> T:
+    """Wait for a condition to be neither None nor false."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds} s: {message}")
+        time.sleep(0.3)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [found.getsockname()[1] for found in sockets]
+    for found in sockets:
+        found.close()
+    return ports
