@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-# Making a client from one session in two threads at once is not safe; using the clients is.
+# Making clients from one session in two threads at once is not safe; using them is.
 _making = threading.Lock()
 
 
@@ -35,13 +36,15 @@ def s3_client(
         read_timeout: seconds that the server may stay silent.
         attempts: how often a request is sent at most.
     """
-    endpoint = settings.public_endpoint if public else settings.endpoint
-    client: S3Client = _client(
-        "s3",
-        settings,
-        endpoint,
-        _config(settings, connect_timeout, read_timeout, attempts),
+    config = _config(settings, connect_timeout, read_timeout, attempts).merge(
+        Config(
+            s3={"addressing_style": "path" if settings.path_style else "virtual"},
+            # In some regions presigned links would be of version 2, which other makes of S3 refuse.
+            signature_version="s3v4",
+        )
     )
+    endpoint = settings.public_endpoint if public else settings.endpoint
+    client: S3Client = _client("s3", settings, endpoint, config)
     return client
 
 
@@ -52,9 +55,8 @@ def sqs_client(
 
     A long poll waits up to 20 s for its answer: `read_timeout` must be longer.
     """
-    client: SQSClient = _client(
-        "sqs", settings, settings.endpoint, _config(settings, connect_timeout, read_timeout, attempts)
-    )
+    config = _config(settings, connect_timeout, read_timeout, attempts)
+    client: SQSClient = _client("sqs", settings, settings.endpoint, config)
     return client
 
 
@@ -64,17 +66,21 @@ def _config(settings: S3Settings, connect_timeout: float, read_timeout: float, a
         connect_timeout=connect_timeout,
         read_timeout=read_timeout,
         retries={"total_max_attempts": attempts, "mode": "standard"},
-        signature_version="v4",
-        s3={"addressing_style": "path" if settings.path_style else "virtual"},
-        # Other makes of S3 refuse or garble the checksums that botocore has sent by default since 1.36.
+        # Other makes of S3 refuse or garble the checksums that botocore sends by default since 1.36.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
 
 
+@cache
+def _session() -> boto3.session.Session:
+    """A session of our own: user code may be making clients from boto3's default one in another thread."""
+    return boto3.session.Session()
+
+
 def _client(service: str, settings: S3Settings, endpoint: str | None, config: Config) -> Any:
     with _making:
-        return boto3.client(
+        return _session().client(
             service,  # type: ignore[call-overload]
             endpoint_url=endpoint,
             aws_access_key_id=settings.access_key_id,

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -311,6 +312,22 @@ def _locations(data: Any) -> Iterator[Finding]:
                     "the run's resource profile decides this",
                     "put it into a profile's env, and name the profile here",
                 )
+
+
+def missing_folders(data: Any, base: FilePath) -> Iterator[Finding]:
+    """Folders of code locations that do not exist, relative to the folder of platform.yaml."""
+    for name, raw in _entries(data, "code_locations"):
+        folder = _at(raw, "path")
+        if isinstance(folder, str) and folder and not (base / folder).is_dir():
+            near = (base / folder).parent
+            siblings = [one.name for one in near.iterdir() if one.is_dir()] if near.is_dir() else []
+            close = difflib.get_close_matches(FilePath(folder).name, siblings, n=1, cutoff=0.6)
+            hint = (
+                f"did you mean '{FilePath(folder).parent / close[0]}'?"
+                if close
+                else "it is relative to platform.yaml"
+            )
+            yield Finding(("code_locations", name, "path"), f"there is no folder '{folder}'", hint)
 
 
 _FOLDER_DEFAULTS: dict[Path, tuple[str, str]] = {

@@ -145,8 +145,10 @@ class Document:
         try:
             return scalars.plain(node.value)
         except scalars.Ambiguous as error:
-            self._report(path, f"{node.value}: {error}", f'quote it: "{node.value}"', position)
-            return Unreadable(node.value)
+            self._report(
+                path, f"{node.value}: {error}", f'quote it: "{node.value}"', position, ambiguous=True
+            )
+            return node.value
 
     def _syntax_error(self, error: MarkedYAMLError, text: str) -> None:
         mark = error.problem_mark or error.context_mark
@@ -164,12 +166,12 @@ class Document:
             hint = f"{error.context} in line {error.context_mark.line + 1}"
         self._report((), f"not YAML: {problem}", hint, position)
 
-    def _report(self, path: Path, message: str, hint: str | None, position: Position) -> None:
-        self.problems.append(Problem(self.source, position.line, position.column, path, message, hint))
-
-
-class Unreadable(str):
-    """A scalar that was reported already; checks leave it alone."""
+    def _report(
+        self, path: Path, message: str, hint: str | None, position: Position, *, ambiguous: bool = False
+    ) -> None:
+        self.problems.append(
+            Problem(self.source, position.line, position.column, path, message, hint, ambiguous)
+        )
 
 
 def _compose(text: str) -> Node | None:

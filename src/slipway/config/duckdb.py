@@ -70,10 +70,9 @@ def derived(memory: int) -> int:
 
 def arithmetic(memory: int) -> str:
     """How the ceiling comes about, for people."""
-    share = f"{HEAP_PERCENT} %" if heap(memory) > HEAP_MINIMUM else "at least"
     return (
-        f"{mebibytes(memory)} - {mebibytes(RESERVE)} for the process - {mebibytes(heap(memory))} "
-        f"({share}) for Python's heap = {mebibytes(ceiling(memory))}"
+        f"{mebibytes(memory)} - {mebibytes(RESERVE)} for the process - {mebibytes(heap(memory))} for Python's heap "
+        f"({HEAP_PERCENT} %, at least {mebibytes(HEAP_MINIMUM)}) = {mebibytes(ceiling(memory))}"
     )
 
 

@@ -36,6 +36,8 @@ class Problem:
     path: Path
     message: str
     hint: str | None = None
+    ambiguous: bool = False
+    """Whether it is a scalar that YAML versions read differently."""
 
     def __str__(self) -> str:
         """One line: place, key, what is wrong, what to do."""

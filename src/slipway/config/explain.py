@@ -5,19 +5,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from dataclasses import replace
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from slipway.config import shapes
 from slipway.config.checks import Finding, nearest
-from slipway.config.errors import Path, dotted
-from slipway.config.model import (
-    EnvReference,
-    Platform,
-)
+from slipway.config.errors import Path, Problem, dotted
+from slipway.config.model import Platform
 
+QUOTE_IT = "quote it"
 REFERENCE_HINT = "write {env: NAME}, {file: PATH} or {secret: {name: NAME, key: KEY}}"
 
 
@@ -27,24 +26,21 @@ def findings(error: ValidationError, data: Any) -> Iterator[Finding]:
         yield _finding(detail, data)
 
 
-def with_spelling(finding: Finding, spelled: str | None) -> tuple[str, str | None]:
-    """Message and hint, where the hint is about a scalar and names it as the file spells it."""
-    hint = finding.hint
-    if hint is not None and spelled is not None:
-        hint = hint.replace("{spelled}", spelled)
-    return finding.message, hint
+def spelled_hint(finding: Finding, spelled: str | None) -> str | None:
+    """The hint, naming a scalar as the file spells it: 1.10 and not 1.1."""
+    if finding.hint is None or finding.hint != QUOTE_IT:
+        return finding.hint
+    return QUOTE_IT if spelled is None else f'{QUOTE_IT}: "{spelled}"'
 
 
-def known_keys(path: Path) -> dict[str, Any] | None:
-    """The keys that may stand at a path of platform.yaml, with their types; None where names are free."""
-    models = list(_models(_annotation(path)))
-    if not models:
-        return None
-    return {
-        field.alias or name: field.annotation
-        for model in models
-        for name, field in model.model_fields.items()
-    }
+def unambiguous(path: Path, problem: Problem) -> Problem:
+    """A problem of an unquoted scalar or key with the hint that fits the type which belongs there."""
+    members = shapes.members(shapes.at(path))
+    if bool in members:
+        return replace(problem, hint="write true or false")
+    if int in members:
+        return replace(problem, hint="write a plain decimal number")
+    return problem
 
 
 def _finding(detail: ErrorDetails, data: Any) -> Finding:
@@ -53,15 +49,17 @@ def _finding(detail: ErrorDetails, data: Any) -> Finding:
     if kind == "extra_forbidden":
         return _unknown_key(path)
     if kind == "missing":
-        return Finding(path[:-1], f"'{path[-1]}' is missing", f"add {path[-1]}: {_shape(path)}")
+        return Finding(
+            path[:-1], f"'{path[-1]}' is missing", f"add {path[-1]}: {shapes.describe(shapes.at(path))}"
+        )
     if is_key:
         return _bad_name(path, str(path[-1]))
     if kind in ("union_tag_not_found", "union_tag_invalid") or (
-        kind in ("model_type", "model_attributes_type") and _is_reference(path)
+        kind in ("model_type", "model_attributes_type") and shapes.is_reference(shapes.at(path))
     ):
         return _bad_reference(path, value)
     if value is None:
-        return Finding(path, "has no value", f"give {_shape(path)}, or remove the key")
+        return Finding(path, "has no value", f"give {shapes.describe(shapes.at(path))}, or remove the key")
     if kind == "value_error":
         return Finding(path, str(context["error"]))
     if kind == "literal_error":
@@ -70,12 +68,12 @@ def _finding(detail: ErrorDetails, data: Any) -> Finding:
     if kind == "string_pattern_mismatch":
         return _bad_pattern(path, str(value))
     if kind == "string_type" and isinstance(value, (bool, int, float)):
-        return Finding(path, f"{_named(value)}, and it must be text", 'quote it: "{spelled}"')
+        return Finding(path, f"{_named(value)}, and it must be text", QUOTE_IT)
     if kind in ("int_type", "bool_type") and isinstance(value, str):
         return _quoted(path, kind, value)
     if kind in ("greater_than_equal", "less_than_equal", "string_too_short"):
         return Finding(path, _range(path, kind, value, context))
-    return Finding(path, f"{_named(value)}, and it must be {_shape(path)}")
+    return Finding(path, f"{_named(value)}, and it must be {shapes.describe(shapes.at(path))}")
 
 
 def _path(loc: tuple[int | str, ...], data: Any) -> tuple[Path, bool]:
@@ -87,19 +85,17 @@ def _path(loc: tuple[int | str, ...], data: Any) -> tuple[Path, bool]:
         last = index == len(loc) - 1
         if part == "[key]" and last:
             is_key = True
-        elif (isinstance(node, dict) and part in node) or (
-            isinstance(node, list) and isinstance(part, int) and part < len(node)
-        ):
+        elif isinstance(node, dict) and part in node:
             path.append(part)
             node = node[part]
-        elif last and known_keys(tuple(path)) and part in (known_keys(tuple(path)) or {}):
+        elif last and part in shapes.known_keys(shapes.at(tuple(path))):
             path.append(part)
     return tuple(path), is_key
 
 
 def _unknown_key(path: Path) -> Finding:
     key = str(path[-1])
-    known = known_keys(path[:-1]) or {}
+    known = shapes.known_keys(shapes.at(path[:-1]))
     close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1, cutoff=0.6)
     if close:
         return Finding(path, "unknown key", f"did you mean '{close[0]}'?")
@@ -110,12 +106,12 @@ def _unknown_key(path: Path) -> Finding:
 
 
 def _places(annotation: Any, path: Path, key: str) -> Iterator[Path]:
-    for model in _models(annotation):
+    for model in shapes.models(annotation):
         for name, field in model.model_fields.items():
             here = (*path, field.alias or name)
             if here[-1] == key:
                 yield here
-            inner = _map_value(field.annotation)
+            inner = shapes.map_value(field.annotation)
             yield from (
                 _places(inner, (*here, "<name>"), key)
                 if inner is not None
@@ -145,8 +141,8 @@ def _bad_reference(path: Path, value: Any) -> Finding:
         if close:
             return Finding(path, f"unknown key {keys[0]!r}", f"did you mean '{close[0]}'?")
         return Finding(path, "no reference", REFERENCE_HINT)
-    if _takes_text(path):
-        return Finding(path, f"{_named(value)}, and it must be text or a reference", 'quote it: "{spelled}"')
+    if str in shapes.members(shapes.at(path)):
+        return Finding(path, f"{_named(value)}, and it must be text or a reference", QUOTE_IT)
     return Finding(path, "a secret never stands in platform.yaml itself", REFERENCE_HINT)
 
 
@@ -186,7 +182,7 @@ def _quoted(path: Path, kind: str, value: str) -> Finding:
     if kind == "bool_type" and unquoted in words:
         fits, unquoted = True, words[unquoted]
     hint = f"write {unquoted} without quotes" if fits else None
-    return Finding(path, f"{_named(value)}, and it must be {_shape(path)}", hint)
+    return Finding(path, f"{_named(value)}, and it must be {shapes.describe(shapes.at(path))}", hint)
 
 
 def _range(path: Path, kind: str, value: Any, context: dict[str, Any]) -> str:
@@ -215,37 +211,9 @@ def _named(value: Any) -> str:
             return f"is a {type(value).__name__}"
 
 
-def _shape(path: Path) -> str:
-    """What kind of value belongs at a path, for people."""
-    annotation = _annotation(path)
-    kinds = {_kind(member) for member in _members(annotation)} - {"nothing"}
-    if _is_reference(path):
-        return "text or a reference" if _takes_text(path) else "a reference such as {env: NAME}"
-    return " or ".join(sorted(kinds)) or "a value"
-
-
-def _kind(member: Any) -> str:
-    origin = get_origin(member)
-    if member is type(None):
-        return "nothing"
-    if origin is dict:
-        return "a mapping of names"
-    if isinstance(member, type) and issubclass(member, BaseModel):
-        return f"a mapping of {', '.join(field.alias or name for name, field in member.model_fields.items())}"
-    return {str: "text", int: "a whole number", bool: "true or false"}.get(member, "one of the known values")
-
-
-def _is_reference(path: Path) -> bool:
-    return EnvReference in _members(_annotation(path))
-
-
-def _takes_text(path: Path) -> bool:
-    return str in _members(_annotation(path))
-
-
 def _accepts(path: Path, value: str) -> bool:
-    parent = _annotation(path[:-1])
-    for model in _models(parent):
+    parent = shapes.at(path[:-1])
+    for model in shapes.models(parent):
         for name, field in model.model_fields.items():
             if (field.alias or name) == path[-1]:
                 try:
@@ -254,42 +222,3 @@ def _accepts(path: Path, value: str) -> bool:
                     return not any(detail["loc"][:1] == (name,) for detail in error.errors())
                 return True
     return False
-
-
-def _annotation(path: Path) -> Any:
-    annotation: Any = Platform
-    for part in path:
-        annotation = _inside(annotation, part)
-    return annotation
-
-
-def _inside(annotation: Any, part: str | int) -> Any:
-    """The type of the value at a key of a value of some type; None where there is no such key."""
-    for model in _models(annotation):
-        for name, field in model.model_fields.items():
-            if (field.alias or name) == part:
-                return field.annotation
-    return _map_value(annotation)
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    for member in _members(annotation):
-        if isinstance(member, type) and issubclass(member, BaseModel):
-            yield member
-
-
-def _map_value(annotation: Any) -> Any:
-    for member in _members(annotation):
-        if get_origin(member) is dict:
-            return get_args(member)[1]
-    return None
-
-
-def _members(annotation: Any) -> list[Any]:
-    """The alternatives of a type, without marks for pydantic."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _members(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        return [inner for member in get_args(annotation) for inner in _members(member)]
-    return [annotation]

@@ -46,17 +46,7 @@ def load(path: Path) -> Platform:
         UserError: the file cannot be read.
         PlatformFileError: it has mistakes.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problem = Problem(str(path), line, None, (), "not UTF-8 text", "save the file as UTF-8")
-        raise PlatformFileError(str(path), [problem]) from error
-    return parse(text, str(path))
+    return parse(_text(path), str(path))
 
 
 def parse(text: str, source: str) -> Platform:
@@ -66,19 +56,25 @@ def parse(text: str, source: str) -> Platform:
         PlatformFileError: it has mistakes.
     """
     document = Document(text, source)
-    problems = list(document.problems)
-    reported = {problem.path for problem in problems}
     platform, findings = examine(document.data)
-    for finding in findings:
-        if finding.path in reported or (problems and not document.data):
-            continue
-        position = document.position(finding.path)
-        line, column = (position.line, position.column) if position else (None, None)
-        spelled = document.text(finding.path)
-        message, hint = explain.with_spelling(finding, spelled)
-        problems.append(Problem(source, line, column, finding.path, message, hint))
+    problems = _problems(document, findings)
     if problems or platform is None:
         raise PlatformFileError(source, problems)
+    return platform
+
+
+def inspect(path: Path) -> Platform:
+    """Read a platform.yaml where it was written: the folders that it names must be there too.
+
+    Raises:
+        UserError: the file cannot be read.
+        PlatformFileError: it has mistakes.
+    """
+    document = Document(_text(path), str(path))
+    platform, findings = examine(document.data)
+    problems = _problems(document, [*findings, *checks.missing_folders(document.data, path.parent)])
+    if problems or platform is None:
+        raise PlatformFileError(str(path), problems)
     return platform
 
 
@@ -94,13 +90,8 @@ def parse_json(text: str, source: str) -> Platform:
         raise PlatformFileError(source, [Problem(source, None, None, (), f"not JSON: {error}")]) from error
     platform, findings = examine(data)
     if platform is None or findings:
-        raise PlatformFileError(
-            source,
-            [
-                Problem(source, None, None, finding.path, finding.message, finding.hint)
-                for finding in findings
-            ],
-        )
+        problems = [Problem(source, None, None, one.path, one.message, one.hint) for one in findings]
+        raise PlatformFileError(source, problems)
     return platform
 
 
@@ -114,6 +105,36 @@ def examine(data: Any) -> tuple[Platform | None, list[checks.Finding]]:
         findings.extend(explain.findings(error, data))
     findings.extend(checks.all_checks(data))
     return platform, findings
+
+
+def _problems(document: Document, findings: list[checks.Finding]) -> list[Problem]:
+    """The mistakes of the text, and those of its values where the text itself was clear."""
+    problems = [
+        explain.unambiguous(problem.path, problem) if problem.ambiguous else problem
+        for problem in document.problems
+    ]
+    reported = {problem.path for problem in problems}
+    for finding in findings:
+        if finding.path in reported:
+            continue
+        position = document.position(finding.path)
+        line, column = (position.line, position.column) if position else (None, None)
+        hint = explain.spelled_hint(finding, document.text(finding.path))
+        problems.append(Problem(document.source, line, column, finding.path, finding.message, hint))
+    return problems
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = Problem(str(path), line, None, (), "not UTF-8 text", "save the file as UTF-8")
+        raise PlatformFileError(str(path), [problem]) from error
 
 
 @lru_cache(maxsize=8)

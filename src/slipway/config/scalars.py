@@ -119,4 +119,4 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return f'the text "{value}"'
-    return str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,84 @@
+"""The JSON schema of platform.yaml, for editors and for Helm, and the reference table of its keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from slipway.config import shapes
+from slipway.config.model import Platform
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema() -> dict[str, Any]:
+    """The schema as plain values, in the model's order."""
+    generated = _without_noise(Platform.model_json_schema())
+    return {"$schema": DRAFT, "title": "platform.yaml of Slipway", **generated}
+
+
+def render() -> str:
+    """The schema as the text of its file."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def reference() -> str:
+    """Every key of platform.yaml as a Markdown table."""
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    rows += [
+        f"| `{key}` | {shapes.describe(field.annotation)} | {_default(field)} | {field.description} |"
+        for key, field in leaves(Platform)
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def leaves(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key that holds a value rather than further keys; a free name stands as `<name>`."""
+    for name, field in model.model_fields.items():
+        key = f"{above}{field.alias or name}"
+        names = shapes.map_value(field.annotation)
+        value = field.annotation if names is None else names
+        section = None if shapes.is_reference(value) else next(shapes.models(value), None)
+        if section is None:
+            yield key if names is None else f"{key}.<name>", field
+        else:
+            yield from leaves(section, f"{key}." if names is None else f"{key}.<name>.")
+
+
+def _without_noise(node: Any, *, names: bool = False) -> Any:
+    """Without titles that repeat the key, and without null, which is no value in platform.yaml.
+
+    Args:
+        node: a schema, or a part of one.
+        names: whether the keys of the node are names of the model's and no words of JSON schema.
+    """
+    if isinstance(node, list):
+        return [_without_noise(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if names:
+        return {key: _without_noise(value) for key, value in node.items()}
+    result = {
+        key: _without_noise(value, names=key in ("properties", "$defs", "patternProperties"))
+        for key, value in node.items()
+        if key != "title" and not (key == "default" and value is None)
+    }
+    if "anyOf" in result:
+        result["anyOf"] = [one for one in result["anyOf"] if one != {"type": "null"}]
+        if len(result["anyOf"]) == 1:
+            result.update(result.pop("anyOf")[0])
+    if "patternProperties" in result:
+        result["additionalProperties"] = False
+    return result
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default is None or field.default == {}:
+        return ""
+    return f"`{json.dumps(field.default)}`"

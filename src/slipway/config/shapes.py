@@ -1,0 +1,83 @@
+"""What may stand where in platform.yaml: the model's types, by path and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from slipway.config.errors import Path
+from slipway.config.model import EnvReference, Platform
+
+
+def at(path: Path) -> Any:
+    """The type of the value at a path; None where the model has no such key."""
+    annotation: Any = Platform
+    for part in path:
+        annotation = _inside(annotation, part)
+    return annotation
+
+
+def known_keys(annotation: Any) -> dict[str, Any]:
+    """The keys of a mapping, with their types; none where the value is no mapping, or its names are free."""
+    return {
+        field.alias or name: field.annotation
+        for model in models(annotation)
+        for name, field in model.model_fields.items()
+    }
+
+
+def models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections among the alternatives of a type."""
+    for member in members(annotation):
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            yield member
+
+
+def map_value(annotation: Any) -> Any:
+    """The type of the values of a map of free names; None for any other type."""
+    for member in members(annotation):
+        if get_origin(member) is dict:
+            return get_args(member)[1]
+    return None
+
+
+def members(annotation: Any) -> list[Any]:
+    """The alternatives of a type, without marks for pydantic."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return members(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [inner for member in get_args(annotation) for inner in members(member)]
+    return [annotation]
+
+
+def is_reference(annotation: Any) -> bool:
+    """Whether a type is that of a secret's place, or allows one."""
+    return EnvReference in members(annotation)
+
+
+def describe(annotation: Any) -> str:
+    """What a type takes, for people."""
+    if is_reference(annotation):
+        return "text or a reference" if str in members(annotation) else "a reference such as {env: NAME}"
+    kinds = [_kind(member) for member in members(annotation) if member is not type(None)]
+    return " or ".join(kinds)
+
+
+def _kind(member: Any) -> str:
+    origin = get_origin(member)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, get_args(member)))}"
+    if origin is dict:
+        value = get_args(member)[1]
+        return f"a mapping of names to {describe(value)}" if str in members(value) else "a mapping of names"
+    if isinstance(member, type) and issubclass(member, BaseModel):
+        return f"a mapping of {', '.join(known_keys(member))}"
+    return {str: "text", int: "a whole number", bool: "true or false"}[member]
+
+
+def _inside(annotation: Any, part: str | int) -> Any:
+    return known_keys(annotation).get(str(part)) or map_value(annotation)
