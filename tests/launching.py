@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.events import DagsterEventType
 from dagster._core.remote_representation.external import RemoteRepository
@@ -16,7 +16,10 @@ from dagster._core.test_utils import create_run_for_test, create_test_daemon_wor
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceLoadTarget
 
+ROOT = Path(__file__).resolve().parent.parent
+
 PLATFORM = """
+observability: {compute_logs: {enabled: false}}
 infrastructure:
   resource_profiles:
     small:
@@ -148,14 +151,9 @@ def until(condition: Callable[[], bool], seconds: float, explain: Callable[[], s
 
 
 @contextmanager
-def launching(home: Path, dagster_yaml: dict[str, Any], target: WorkspaceLoadTarget) -> Iterator[Launching]:
-    """An instance in `home` with our launcher, and the location that `target` loads."""
-    settings = {
-        "run_launcher": {"module": "slipway.launch.launcher", "class": "SlipwayRunLauncher"},
-        "telemetry": {"enabled": False},
-        **dagster_yaml,
-    }
-    (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+def launching(home: Path, target: WorkspaceLoadTarget) -> Iterator[Launching]:
+    """An instance in `home` with the platform's dagster.yaml, and the location that `target` loads."""
+    shutil.copy(ROOT / "dagster.yaml", home)
     with (
         DagsterInstance.from_config(str(home)) as instance,
         create_test_daemon_workspace_context(target, instance) as workspace,

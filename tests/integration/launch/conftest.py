@@ -9,6 +9,7 @@ import pytest
 from dagster._core.workspace.load_target import ModuleTarget
 
 from launching import PLATFORM, Launching, launching
+from slipway.embedded.postgres import EmbeddedPostgres
 from slipway.launch import process
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -23,7 +24,9 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def launcher(tmp_path_factory: pytest.TempPathFactory, state: Path) -> Iterator[Launching]:
+def launcher(
+    tmp_path_factory: pytest.TempPathFactory, state: Path, postgres_server: EmbeddedPostgres
+) -> Iterator[Launching]:
     root = tmp_path_factory.mktemp("platform")
     (root / "platform.yaml").write_text(PLATFORM.replace("path: launched", f"path: {TESTS}"))
     home = root / "home"
@@ -38,12 +41,12 @@ def launcher(tmp_path_factory: pytest.TempPathFactory, state: Path) -> Iterator[
         "SLIPWAY_RUNTIME": "process",
         "SLIPWAY_STATE": str(state),
         "SLIPWAY_PLATFORM": str(root / "platform.yaml"),
-        "SLIPWAY_POSTGRES_URL": "postgresql://unused",
+        "SLIPWAY_POSTGRES_URL": postgres_server.url,
         "DAGSTER_HOME": str(home),
         "DAEMON_SECRET": "s3cret",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        with launching(home, {}, target) as harness:
+        with launching(home, target) as harness:
             yield harness

@@ -39,6 +39,10 @@ def test_a_run_has_its_profile_its_locations_environment_and_no_other(launcher: 
     assert settings["temp_directory"] == f"{scratch}/duckdb"
     assert settings["preserve_insertion_order"] is False
 
+    assert found["slipway/profile"] == "small"
+    assert found["slipway/memory"] == "1Gi"
+    assert found["slipway/duckdb_memory_limit"] == "512MiB"
+
     tags = launcher.tags(run_id)
     assert tags["slipway/profile"] == "small"
     assert tags["slipway/profile_source"] == "location"

@@ -125,21 +125,8 @@ def launcher(
         "DAEMON_SECRET": "s3cret",
     }.items():
         monkeypatch.setenv(name, value)
-    settings = {
-        "storage": {"postgres": {"postgres_url": {"env": "SLIPWAY_POSTGRES_URL"}}},
-        "compute_logs": {
-            "module": "dagster._core.storage.local_compute_log_manager",
-            "class": "LocalComputeLogManager",
-            "config": {"base_dir": "/tmp/dagster-compute-logs"},
-        },
-        "local_artifact_storage": {
-            "module": "dagster._core.storage.root",
-            "class": "LocalArtifactStorage",
-            "config": {"base_dir": "/tmp/dagster"},
-        },
-    }
     target = GrpcServerTarget(host=code_server, port=4000, socket=None, location_name="launched")
-    with launching(tmp_path, settings, target) as harness:
+    with launching(tmp_path, target) as harness:
         yield harness
 
 

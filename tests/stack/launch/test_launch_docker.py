@@ -77,6 +77,10 @@ def test_a_run_is_a_container_with_its_profiles_limits(launcher: Launching, engi
         entry.startswith(("DAEMON_SECRET", "OTHER_VALUE")) for entry in container.attrs["Config"]["Env"]
     )
 
+    assert found["slipway/profile"] == "small"
+    assert found["slipway/memory"] == "1Gi"
+    assert found["slipway/duckdb_memory_limit"] == "512MiB"
+
     volume = scratch["Name"]
     sweep(launcher.instance)
     with pytest.raises(docker.errors.NotFound):
