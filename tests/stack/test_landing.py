@@ -1,0 +1,46 @@
+"""A file put into the landing bucket becomes rows of a mart."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from composed import Stack, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REVENUE = "SELECT store, CAST(day AS VARCHAR) AS day, orders, total FROM ecommerce.marts.revenue_by_store_and_day ORDER BY ALL"
+
+
+def test_landed_files_become_rows_of_the_mart_within_a_minute(stack: Stack) -> None:
+    sample = stack.folder / "code_locations" / "ecommerce" / "sample"
+    for name in ("stores/2018-09-01.jsonl", "orders/2018-09-01.csv"):
+        stack.s3().upload_file(str(sample / name), "data-landing", name)
+    began = time.monotonic()
+    expected = revenue(sample)
+    rows = until(
+        lambda: (found := stack.sql(REVENUE)) == expected and found, 60, f"rows: {stack.sql(REVENUE)}"
+    )
+    assert rows == expected
+    assert time.monotonic() - began < 60
+
+
+def revenue(sample: Path) -> list[dict[str, Any]]:
+    """What the files say, without DuckDB."""
+    stores = {}
+    for line in (sample / "stores" / "2018-09-01.jsonl").read_text().splitlines():
+        store = json.loads(line)
+        stores[store["id"]] = store["name"]
+    totals: dict[tuple[str, str], list[int]] = defaultdict(list)
+    with (sample / "orders" / "2018-09-01.csv").open() as file:
+        for order in csv.DictReader(file):
+            key = (stores[order["store_id"]], order["ordered_at"][:10])
+            totals[key].append(int(order["order_total"]))
+    return [
+        {"store": store, "day": day, "orders": len(found), "total": sum(found)}
+        for (store, day), found in sorted(totals.items())
+    ]
