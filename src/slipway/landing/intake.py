@@ -174,25 +174,21 @@ def reconcile(
         if not mine:
             return None
         versions = _has_versions(s3, landing.bucket)
-        token, objects = _resume(connection, name)
+        after, objects = _resume(connection, name)
         new = 0
         while True:
-            page = _page(s3, landing, token)
-            if page is None:
-                # The token is not good any more (it expires, and dies with an emulator): begin again.
-                token, objects = None, 0
-                continue
+            page = _page(s3, landing, after)
             found = _listed(page, landing.bucket)
             if versions:
                 fresh = ledger.known(connection, name, landing.bucket, [seen.key for seen in found])
                 found = heads(s3, [Hint(seen.bucket, seen.key) for seen in found if _differs(seen, fresh)])
             new += ledger.observe(connection, name, found)
             objects += len(page.get("Contents", []))
-            token = page.get("NextContinuationToken")
-            _remember(connection, name, token, objects)
+            after = page["Contents"][-1]["Key"] if page["IsTruncated"] else None
+            _remember(connection, name, after, objects)
             connection.commit()
-            if token is None or monotonic() >= until:
-                return Progress(objects, new, complete=token is None)
+            if after is None or monotonic() >= until:
+                return Progress(objects, new, complete=after is None)
 
 
 def _differs(seen: Seen, known: Mapping[str, Any]) -> bool:
@@ -207,14 +203,10 @@ def _has_versions(s3: S3Client, bucket: str) -> bool:
     return "Status" in s3.get_bucket_versioning(Bucket=bucket)
 
 
-def _page(s3: S3Client, landing: Landing, token: str | None) -> Mapping[str, Any] | None:
-    start = {} if token is None else {"ContinuationToken": token}
-    try:
-        return s3.list_objects_v2(Bucket=landing.bucket, Prefix=landing.prefix, **start)  # type: ignore[arg-type]
-    except ClientError as error:
-        if token is not None and error.response["Error"]["Code"] in ("InvalidArgument", "InvalidToken"):
-            return None
-        raise
+def _page(s3: S3Client, landing: Landing, after: str | None) -> Mapping[str, Any]:
+    """The page after a key. A key never expires, as S3's own continuation tokens do, and outlives an emulator."""
+    start = {} if after is None else {"StartAfter": after}
+    return s3.list_objects_v2(Bucket=landing.bucket, Prefix=landing.prefix, **start)  # type: ignore[arg-type]
 
 
 def _listed(page: Mapping[str, Any], bucket: str) -> list[Seen]:
@@ -227,25 +219,25 @@ def _listed(page: Mapping[str, Any], bucket: str) -> list[Seen]:
 
 def _resume(connection: Connection, name: str) -> tuple[str | None, int]:
     row = connection.execute(
-        select(listing.c.token, listing.c.objects, listing.c.finished_at).where(listing.c.landing == name)
+        select(listing.c.after, listing.c.objects, listing.c.finished_at).where(listing.c.landing == name)
     ).one_or_none()
     if row is not None and row.finished_at is None:
-        return row.token, row.objects
-    begin = insert(listing).values(landing=name, token=None, objects=0, started_at=func.clock_timestamp())
+        return row.after, row.objects
+    begin = insert(listing).values(landing=name, after=None, objects=0, started_at=func.clock_timestamp())
     connection.execute(
         begin.on_conflict_do_update(
             index_elements=[listing.c.landing],
-            set_={"token": None, "objects": 0, "started_at": func.clock_timestamp(), "finished_at": None},
+            set_={"after": None, "objects": 0, "started_at": func.clock_timestamp(), "finished_at": None},
         )
     )
     return None, 0
 
 
-def _remember(connection: Connection, name: str, token: str | None, objects: int) -> None:
+def _remember(connection: Connection, name: str, after: str | None, objects: int) -> None:
     connection.execute(
         listing.update()
         .where(listing.c.landing == name)
-        .values(token=token, objects=objects, finished_at=None if token else func.clock_timestamp())
+        .values(after=after, objects=objects, finished_at=None if after else func.clock_timestamp())
     )
 
 

@@ -132,7 +132,7 @@ class LandingResource(ConfigurableResource["LandingResource"]):
                 f"it has: {', '.join(platform.landing) or 'none'}; declare it under landing, or correct the name",
             )
         database = engine(postgres_url(platform))
-        token, items = self._claimed(context.run_id, context.run.tags, database)
+        token, items = self._claimed(context.run.run_id, context.run.tags, database)
         if token is None or items is None:
             context.log.info("Nothing of the landing %s is left for this run", self.landing)
             return Batch()

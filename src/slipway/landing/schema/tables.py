@@ -67,7 +67,7 @@ landing_listing = Table(
     "landing_listing",
     metadata,
     Column("landing", Text, primary_key=True),
-    Column("token", Text, comment="where the pass goes on; none between passes"),
+    Column("after", Text, comment="the key after which the pass goes on; none between passes"),
     Column("objects", BigInteger, nullable=False, comment="seen in this pass so far, or in the last one"),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True), comment="none while the pass goes on"),

@@ -62,7 +62,7 @@ STATEMENTS = (
     """
     CREATE TABLE slipway_ledger.landing_listing (
         landing text PRIMARY KEY,
-        token text,
+        after text,
         objects bigint NOT NULL DEFAULT 0,
         started_at timestamptz NOT NULL DEFAULT now(),
         finished_at timestamptz
