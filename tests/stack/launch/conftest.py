@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import tomllib
 import uuid
 from collections.abc import Iterator
@@ -25,7 +28,7 @@ OTHER_DAGSTER = "1.12"
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    client = docker.from_env(timeout=120)
+    client = docker.from_env(timeout=120)  # the engine itself: tests look behind the gate
     yield client
     client.close()
 
@@ -106,24 +109,55 @@ def code_server(engine: docker.DockerClient, network: Network, image: str) -> It
         container.remove(v=True, force=True)
 
 
+@pytest.fixture(scope="session")
+def platform_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("platform") / "platform.yaml"
+    path.write_text(PLATFORM)
+    return path
+
+
+@pytest.fixture(scope="session")
+def services_env(platform_file: Path, project: str, network: Network) -> dict[str, str]:
+    """What the daemon, the webserver and the gate are told."""
+    return {
+        "SLIPWAY_RUNTIME": "docker",
+        "SLIPWAY_PROJECT": project,
+        "SLIPWAY_DOCKER_NETWORK": network.name,
+        "SLIPWAY_PLATFORM": str(platform_file),
+    }
+
+
+@pytest.fixture(scope="session")
+def gate(services_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The gate between launcher and engine: its DOCKER_HOST."""
+    folder = tmp_path_factory.mktemp("gate")
+    socket = folder / "docker.sock"
+    with (folder / "log").open("wb") as output:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("slipway"), "gate", "--socket", str(socket)],
+            env={**os.environ, **services_env},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        until(socket.exists, 30, lambda: (folder / "log").read_text())
+        yield f"unix://{socket}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 @pytest.fixture
 def launcher(
     tmp_path: Path,
     postgres: str,
     code_server: str,
-    project: str,
-    network: Network,
+    services_env: dict[str, str],
+    gate: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Launching]:
-    (tmp_path / "platform.yaml").write_text(PLATFORM)
-    for name, value in {
-        "SLIPWAY_RUNTIME": "docker",
-        "SLIPWAY_PROJECT": project,
-        "SLIPWAY_DOCKER_NETWORK": network.name,
-        "SLIPWAY_PLATFORM": str(tmp_path / "platform.yaml"),
-        "SLIPWAY_POSTGRES_URL": postgres,
-        "DAEMON_SECRET": "s3cret",
-    }.items():
+    own = {"SLIPWAY_POSTGRES_URL": postgres, "DAEMON_SECRET": "s3cret", "DOCKER_HOST": gate}
+    for name, value in {**services_env, **own}.items():
         monkeypatch.setenv(name, value)
     target = GrpcServerTarget(host=code_server, port=4000, socket=None, location_name="launched")
     with launching(tmp_path, target) as harness:

@@ -145,16 +145,30 @@ def test_a_run_can_be_terminated_before_it_has_imported_anything(
     assert container_of(engine, run_id).attrs["State"]["ExitCode"] != 137
 
 
-def test_a_missing_image_is_an_error_and_never_a_pull(launcher: Launching, engine: docker.DockerClient):
+def test_a_missing_image_is_an_error_and_never_a_pull(
+    launcher: Launching, engine: docker.DockerClient, image: str
+):
+    built = engine.images.get(image)
+    engine.images.remove(image, force=True)
+    try:
+        run_id = launcher.run("waiting")
+    finally:
+        built.tag(image)
+    message = launcher.failure(run_id)
+    assert f"image '{image}' of code location 'launched' is not on this host" in message
+    assert "docker compose build" in message
+
+
+def test_a_refusal_of_the_gate_is_the_runs_failure_reason(launcher: Launching):
     run = launcher.create("waiting")
     origin = run.job_code_origin
-    missing = origin.repository_origin._replace(container_image="slipway-test/missing:1")
-    elsewhere = origin._replace(repository_origin=missing)
-    run = launcher.instance.add_run(run._replace(run_id=str(uuid.uuid4()), job_code_origin=elsewhere))
+    foreign = origin._replace(
+        repository_origin=origin.repository_origin._replace(container_image="postgres:17")
+    )
+    run = launcher.instance.add_run(run._replace(run_id=str(uuid.uuid4()), job_code_origin=foreign))
     launcher.launch(run)
-    message = launcher.failure(run.run_id)
-    assert "image 'slipway-test/missing:1' of code location 'launched' is not on this host" in message
-    assert "docker compose build" in message
+    assert "the gate refused" in launcher.failure(run.run_id)
+    assert "postgres:17" in launcher.failure(run.run_id)
 
 
 def test_health_of_runs_that_are_well(launcher: Launching, engine: docker.DockerClient):
