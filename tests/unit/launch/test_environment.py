@@ -7,8 +7,15 @@ import pytest
 from slipway import config
 from slipway.config.errors import UserError
 from slipway.config.loader import parse
-from slipway.launch.environment import ambient_aws, location_environment, portable_platform, run_environment
+from slipway.launch.environment import (
+    RUN_METADATA,
+    ambient_aws,
+    location_environment,
+    portable_platform,
+    run_environment,
+)
 from slipway.profiles import resolve
+from slipway.storage import run_metadata
 
 TEXT = """
 infrastructure:
@@ -132,3 +139,4 @@ def test_materialisations_are_told_the_profile_in_words(platform):
     assert told["slipway/profile"] == "small"
     assert told["slipway/memory"] == "1Gi"
     assert "slipway/frozen" not in told
+    assert run_metadata.VARIABLE == RUN_METADATA
