@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,7 +18,6 @@ EXTENSIONS = ("httpfs", "postgres_scanner", "ducklake")
 SETTINGS = {
     "DUCKDB_MEMORY_LIMIT": "memory_limit",
     "DUCKDB_THREADS": "threads",
-    "DUCKDB_TEMP_DIRECTORY": "temp_directory",
     "DUCKDB_MAX_TEMP_DIRECTORY_SIZE": "max_temp_directory_size",
     "DUCKDB_PRESERVE_INSERTION_ORDER": "preserve_insertion_order",
 }
@@ -43,9 +44,8 @@ def open_connection(env: Mapping[str, str] = os.environ) -> duckdb.DuckDBPyConne
         for extension in EXTENSIONS:
             connection.load_extension(str(extension_path(extension)))
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET temp_directory = {literal(spill_folder(env))}")
         for variable, setting, value in settings(env):
-            if setting == "temp_directory":
-                Path(value).mkdir(parents=True, exist_ok=True)
             try:
                 connection.execute(f"SET {setting} = {literal(value)}")
             except duckdb.Error as error:
@@ -57,6 +57,17 @@ def open_connection(env: Mapping[str, str] = os.environ) -> duckdb.DuckDBPyConne
         connection.close()
         raise
     return connection
+
+
+def spill_folder(env: Mapping[str, str]) -> str:
+    """A new path below DUCKDB_TEMP_DIRECTORY, or the system's folder for temporary files, for one connection alone.
+
+    DuckDB's spill files have fixed names: two processes that spill into one folder crash. It makes the folder
+    when it spills, and removes it when it closes.
+    """
+    parent = Path(env.get("DUCKDB_TEMP_DIRECTORY", "").strip() or tempfile.gettempdir())
+    parent.mkdir(parents=True, exist_ok=True)
+    return str(parent / f"duckdb-{uuid.uuid4().hex}")
 
 
 def settings(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
