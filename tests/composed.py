@@ -138,7 +138,11 @@ class Stack:
     def sql(self, statement: str) -> list[dict[str, Any]]:
         """Rows of a statement on the lake; none while its table does not exist."""
         code, output = self.execute("webserver", "slipway", "sql", "--json", statement)
-        return json.loads(output) if code == 0 else []
+        if code != 0:
+            assert "does not exist" in output, output
+            return []
+        rows: list[dict[str, Any]] = json.loads(output)
+        return rows
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         """Ask the webserver."""
