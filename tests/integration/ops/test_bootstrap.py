@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from sqlalchemy import text
 
+from platform_home import environment
 from slipway import identity
 from slipway.aws import s3_client, sqs_client
 from slipway.config.connections import s3_settings as settings_of
@@ -24,15 +25,10 @@ from slipway.ops.bootstrap import bootstrap, reset
 @pytest.fixture
 def env(platform_env, tmp_path, monkeypatch) -> dict[str, str]:
     """The environment of a bootstrap, with an instance in the test's own database."""
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text(
-        "storage: {postgres: {postgres_url: {env: SLIPWAY_POSTGRES_URL}}}\ntelemetry: {enabled: false}\n"
-    )
-    platform_env["DAGSTER_HOME"] = str(home)
-    for name, value in platform_env.items():
+    found = environment(tmp_path / "platform", "{}", platform_env)
+    for name, value in found.items():
         monkeypatch.setenv(name, value)
-    return platform_env
+    return found
 
 
 def run(platform, env, wait_seconds: float = 20) -> list[str]:

@@ -1,0 +1,129 @@
+"""The daemon as a process: a file lands, a run loads it, and SIGTERM leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+
+from platform_home import environment
+from slipway import config, identity
+from slipway.aws import s3_client
+from slipway.config.connections import s3_settings as settings_of
+from slipway.ops.bootstrap import bootstrap
+from slipway.resources.duckdb import open_connection
+from slipway.resources.lake import attach
+
+PROJECT = """
+from dagster import AssetExecutionContext, Definitions, asset, define_asset_job
+from slipway.landing import LandingResource, landing_sensor
+from slipway.resources import LakeResource
+
+@asset
+def orders(context: AssetExecutionContext, inbox: LandingResource, lake: LakeResource) -> None:
+    batch = inbox.batch(context)
+    with lake.transaction(claim=batch) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS orders (file VARCHAR, id INTEGER)")
+        for file in batch.files:
+            connection.execute("INSERT INTO orders SELECT ?, id FROM read_csv(?)", [file.key, str(file.path)])
+
+job = define_asset_job("load_orders", selection=[orders])
+defs = Definitions(
+    assets=[orders],
+    jobs=[job],
+    sensors=[landing_sensor("inbox", job=job)],
+    resources={"inbox": LandingResource(landing="inbox"), "lake": LakeResource()},
+)
+"""
+
+
+def until(condition: Callable[[], object], seconds: float, what: Callable[[], str]) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def env(platform, platform_env, tmp_path: Path, monkeypatch) -> dict[str, str]:
+    """A bootstrapped platform whose location `shop` is one file."""
+    folder = tmp_path / "platform"
+    found = environment(folder, platform.model_dump_json(by_alias=True, exclude_unset=True), platform_env)
+    location = folder / "code_locations" / "shop"
+    location.mkdir(parents=True)
+    (location / "shop.py").write_text(PROJECT)
+    (folder / "workspace.yaml").write_text(
+        f"load_from:\n  - python_file: {{relative_path: {location}/shop.py, location_name: shop, working_directory: {location}}}\n"
+    )
+    found["SLIPWAY_LOCATION"] = "shop"
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    bootstrap(config.current(found), found, print, 30)
+    return found
+
+
+@pytest.fixture
+def daemon(env, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (tmp_path / "daemon.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "slipway.daemon", "-w", str(tmp_path / "platform" / "workspace.yaml")],
+            env=env,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    yield process
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def states(env) -> dict[str, str]:
+    with psycopg2.connect(env["SLIPWAY_POSTGRES_URL"]) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT key, state FROM slipway_ledger.landing_object")
+        return dict(cursor.fetchall())
+
+
+def test_a_landed_file_becomes_rows_and_sigterm_leaves_nothing(daemon, env, tmp_path):
+    platform = config.current(env)
+    s3 = s3_client(settings_of(platform, "default", env))
+    key = '2024/it\'s a "key" + more.csv'
+    s3.put_object(Bucket=platform.landing["inbox"].bucket, Key=key, Body=b"id\n1\n2\n")
+
+    def log() -> str:
+        return (tmp_path / "daemon.log").read_text()[-8000:]
+
+    until(lambda: states(env).get(key) == "done" or daemon.poll() is not None, 120, log)
+    assert daemon.poll() is None, log()
+    connection = open_connection(env)
+    attach(connection, platform, "shop", env, read_only=True)
+    assert connection.execute("SELECT count(*), min(file) FROM shop.orders").fetchall() == [(2, key)]
+    connection.close()
+
+    children = psutil.Process(daemon.pid).children(recursive=True)
+    assert children, "the code server is the daemon's child here"
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(60) == 0, log()
+    until(lambda: not [child for child in children if child.is_running()], 30, log)
+
+
+def test_the_daemon_does_not_start_on_another_storage(env, tmp_path):
+    platform = config.current(env)
+    s3 = s3_client(settings_of(platform, "default", env))
+    s3.delete_object(Bucket=platform.lake.bucket, Key=identity.object_key(platform))
+    done = subprocess.run(
+        [sys.executable, "-m", "slipway.daemon", "-w", str(tmp_path / "platform" / "workspace.yaml")],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "error: this is not the storage" in done.stderr
+    assert "help: " in done.stderr
