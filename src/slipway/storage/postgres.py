@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import psycopg2.errors
 import sqlalchemy
 from dagster import EventLogEntry
 from dagster._serdes import ConfigurableClassData
@@ -58,6 +59,19 @@ class SlipwayEventLogStorage(_Pooled, PostgresEventLogStorage):
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events; materialisations with the profile of their run."""
         super().store_event_batch([annotate(event, os.environ) for event in events])
+
+    def initialize_concurrency_limit_to_default(self, concurrency_key: str) -> bool:
+        """Give a pool the default limit, unless it has one.
+
+        Two runs that meet a new pool at once both try. Upstream means the second to update the first one's row,
+        but in the transaction that its own failed insert has ended.
+        """
+        try:
+            return super().initialize_concurrency_limit_to_default(concurrency_key)
+        except sqlalchemy.exc.InternalError as error:
+            if isinstance(error.orig, psycopg2.errors.InFailedSqlTransaction):
+                return True
+            raise
 
 
 class SlipwayStorage(DagsterPostgresStorage):
