@@ -9,19 +9,26 @@ import argparse
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from dagster import DagsterInstance
 from dagster._core.workspace.load_target import WorkspaceFileTarget
-from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
+from dagster._daemon.controller import (
+    DagsterDaemonController,
+    create_daemons_from_instance,
+    daemon_controller_from_instance,
+)
 from dagster._daemon.daemon import DagsterDaemon
-from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
+from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as, setup_interrupt_handlers
 
 from slipway import config, identity
 from slipway.config.errors import UserError
 from slipway.daemon.landing import LandingDaemon
 from slipway.daemon.sweeper import SweepDaemon
+
+CHECK_SECONDS = 5
 
 
 def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
@@ -50,7 +57,21 @@ def run(workspace_files: Sequence[str]) -> None:
             code_server_log_level="warning",
         ) as controller,
     ):
-        controller.check_daemon_loop()
+        keep(controller)
+
+
+def keep(controller: DagsterDaemonController) -> NoReturn:
+    """Watch over the daemons until a signal raises KeyboardInterrupt.
+
+    This is the controller's own loop without its check of heartbeats, which warns of every daemon that Dagster does
+    not itself require. A daemon whose thread has ended ends the process with an error, here as there.
+    """
+    refreshed_at = time.time()
+    while True:
+        with raise_interrupts_as(KeyboardInterrupt):
+            time.sleep(CHECK_SECONDS)
+            controller.check_daemon_threads()
+            refreshed_at = controller.check_workspace_freshness(refreshed_at)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
