@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from dagster._core.remote_representation.external import RemoteRepository
 from dagster._core.test_utils import create_run_for_test, create_test_daemon_workspace_context
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceLoadTarget
+from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -91,6 +93,11 @@ class Launching:
     def run(self, job: str, **arguments: Any) -> str:
         """Create and launch; the run's id."""
         return self.launch(self.create(job, **arguments))
+
+    def monitor(self) -> None:
+        """One pass of Dagster's own run monitoring."""
+        for error in execute_run_monitoring_iteration(self._workspace, logging.getLogger("monitoring")):
+            assert error is None, error
 
     def status(self, run_id: str) -> DagsterRunStatus:
         run = self.instance.get_run_by_id(run_id)

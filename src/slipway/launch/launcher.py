@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from dagster import DagsterInstance, DagsterRun, MetadataValue
 from dagster._core.events import EngineEventData
@@ -24,6 +25,11 @@ from slipway.launch.environment import run_environment
 from slipway.launch.selection import location_of, wishes
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 20
+"""How long a launch waits for an engine that does not answer."""
 
 
 class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
@@ -78,7 +84,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         for warning in warnings:
             self._instance.report_engine_event(f"Warning: {warning}", run)
         order = self._order(run, platform, location, decided)
-        worker = self._adapter.start(order)
+        worker = _patiently(lambda: self._adapter.start(order))
         self._instance.report_engine_event(
             f"Launched {worker} with profile '{decided.profile.name}' ({decided.profile.source}).",
             run,
@@ -111,7 +117,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             job_tag=wished.job,
             asset_tags=wished.assets,
         )
-        host = self._adapter.host()
+        host = _patiently(self._adapter.host)
         fitted, warnings = frozen.fit(profile, host)
         larger = frozen.next_larger(platform, fitted.limits.memory, host)
         return frozen.Frozen(run.run_id, fitted, larger), warnings
@@ -245,3 +251,15 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
 
     def _reload(self, run_id: str) -> DagsterRun | None:
         return self._instance.get_run_by_id(run_id)
+
+
+def _patiently(action: Callable[[], T]) -> T:
+    """Try again for a while: a gate that is restarted costs the runs of that moment a wait, not their lives."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return action()
+        except EngineUnreachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)

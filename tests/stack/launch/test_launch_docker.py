@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -121,9 +123,9 @@ def test_out_of_memory_is_said(launcher: Launching, engine: docker.DockerClient,
 def test_monitoring_learns_of_an_out_of_memory_kill(launcher: Launching, engine: docker.DockerClient):
     run_id = launcher.run("eating", config={"eat": {"config": {"mebibytes": 1500}}})
     ended(engine, run_id)
-    health = launcher.instance.run_launcher.check_run_worker_health(launcher.instance.get_run_by_id(run_id))
-    assert health.status is WorkerStatus.FAILED
-    assert "Out of memory" in health.msg
+    launcher.monitor()
+    assert launcher.status(run_id) is DagsterRunStatus.FAILURE
+    assert "Out of memory" in launcher.failure(run_id)
 
 
 def test_termination_lets_the_run_end_in_order(launcher: Launching, engine: docker.DockerClient):
@@ -189,20 +191,32 @@ def test_health_of_runs_that_are_well(launcher: Launching, engine: docker.Docker
 
 
 def test_an_engine_that_does_not_answer_fails_no_run(
-    launcher: Launching, monkeypatch: pytest.MonkeyPatch, tmp_path
+    launcher: Launching, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     run_id = launcher.run("waiting", config=WAITING)
     launcher.says(run_id, "holding on")
-    run = launcher.instance.get_run_by_id(run_id)
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
-    blind = type(launcher.instance.run_launcher)()
-    blind.register_instance(launcher.instance)
-    health = blind.check_run_worker_health(run)
-    assert health.status is WorkerStatus.RUNNING
-    assert health.transient
-    blind.sweep()
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+        blind = type(launcher.instance.run_launcher)()
+        blind.register_instance(launcher.instance)
+        patch.setattr(launcher.instance, "_run_launcher", blind)
+        launcher.monitor()
+        sweep(launcher.instance)
+        assert blind.check_run_worker_health(launcher.instance.get_run_by_id(run_id)).transient
     assert launcher.status(run_id) is DagsterRunStatus.STARTED
-    monkeypatch.undo()
+    launcher.instance.run_launcher.terminate(run_id)
+
+
+def test_a_launch_waits_for_a_gate_that_restarts(
+    launcher: Launching, gate: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    socket = tmp_path / "late.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{socket}")
+    late = threading.Timer(2, lambda: socket.symlink_to(gate.removeprefix("unix://")))
+    late.start()
+    run_id = launcher.run("waiting", config=WAITING)
+    late.join()
+    launcher.says(run_id, "holding on")
     launcher.instance.run_launcher.terminate(run_id)
 
 

@@ -5,8 +5,7 @@ import subprocess
 import sys
 
 WAITING = """
-import sys, time
-sys.modules["dagster._cli.api"] = None
+import time
 from slipway.worker import __main__ as worker, limits
 limits.join = lambda procs: (print("ready", flush=True), time.sleep(60))
 worker.main(["{}"])
