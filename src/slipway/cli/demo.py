@@ -47,7 +47,13 @@ def command(once: bool, ui_port: int) -> None:
     shown = False
     try:
         with Laptop(
-            platform_file, State(root / "demo", root / "cache"), ui_port, report, ending, fresh=True
+            platform_file,
+            State(root / "demo", root / "cache"),
+            ui_port,
+            report,
+            ending,
+            fresh=True,
+            keep=False,
         ) as laptop:
             demo.landing_of(laptop.platform)
             laptop.begin("sample", demo.making_command(laptop.state.sample))

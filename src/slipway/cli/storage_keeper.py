@@ -1,4 +1,4 @@
-"""`slipway storage-keeper`: keeps the bundled S3 over restarts, a service of the containers' runtime."""
+"""`slipway storage-keeper`: keeps the bundled S3 over restarts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ from slipway.ops.health import KEEPER_STATUS
     show_default=True,
     help="Where snapshots are kept.",
 )
-def command(folder: Path) -> None:
+@click.option(
+    "--status",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=KEEPER_STATUS,
+    show_default=True,
+    help="File that says how the storage is, once it is restored.",
+)
+def command(folder: Path, status: Path) -> None:
     """Restore the bundled S3 at start, save it at SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     stop = Event()
@@ -40,4 +47,4 @@ def command(folder: Path) -> None:
         )
     client = s3_client(s3_settings(platform, ref))
     keeper = storage_keeper.Keeper(client, folder, storage_keeper.lake_in(platform, ref))
-    sys.exit(storage_keeper.run(keeper, KEEPER_STATUS, stop))
+    sys.exit(storage_keeper.run(keeper, status, stop))

@@ -23,7 +23,8 @@ from slipway.ops.processes.state import State
     show_default=True,
     help="Port of the UI; 0 takes a free one.",
 )
-def command(ui_port: int) -> None:
+@click.option("--fresh", is_flag=True, help="Begin with an empty database and an empty storage.")
+def command(ui_port: int, fresh: bool) -> None:
     """Run the platform as processes of this machine, until Ctrl-C."""
     ending = Ending(with_parent=False)
     folder = Path(os.environ.get("SLIPWAY_STATE", ".slipway")).absolute()
@@ -31,7 +32,15 @@ def command(ui_port: int) -> None:
     click.echo(describe_limit_mechanism())
     up = False
     try:
-        with Laptop(platform_file, State(folder, folder / "cache"), ui_port, click.echo, ending) as laptop:
+        with Laptop(
+            platform_file,
+            State(folder, folder / "cache"),
+            ui_port,
+            click.echo,
+            ending,
+            fresh=fresh,
+            keep=True,
+        ) as laptop:
             laptop.start()
             up = True
             for name, error in laptop.broken_locations().items():

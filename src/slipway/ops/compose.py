@@ -96,7 +96,7 @@ def _anchors(platform: Platform, instance: bytes) -> dict[str, Any]:
             "bundled-postgres", [] if platform.postgres.is_bundled else ["bundled"]
         ),
         "x-bundled-storage": _Anchored(
-            "bundled-storage", [] if _storage_is_bundled(platform) else ["bundled"]
+            "bundled-storage", [] if storage_is_bundled(platform) else ["bundled"]
         ),
         "x-platform-environment": _Anchored("platform-environment", _variables(shared)),
         "x-locations-environment": _Anchored("locations-environment", _variables(everything)),
@@ -234,7 +234,8 @@ def _secret_name(file: str) -> str:
     return "file-" + hashlib.sha256(file.encode()).hexdigest()[:12]
 
 
-def _storage_is_bundled(platform: Platform) -> bool:
+def storage_is_bundled(platform: Platform) -> bool:
+    """Whether anything that platform.yaml says is on the S3 that the runtime brings."""
     used = {platform.lake.storage_ref, *(landing.storage_ref for landing in platform.landing.values())}
     logs = platform.observability.compute_logs
     if logs.enabled:

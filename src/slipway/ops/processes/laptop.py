@@ -18,16 +18,16 @@ import psycopg2
 from slipway.config.connections import postgres_url
 from slipway.config.errors import UserError
 from slipway.config.loader import load
-from slipway.config.model import Platform
 from slipway.embedded import child
 from slipway.embedded.postgres import EmbeddedPostgres
 from slipway.embedded.s3 import EmbeddedS3
-from slipway.embedded.service import EmbeddedService, free_port
+from slipway.embedded.service import EmbeddedService, EmbeddedServiceError, free_port
 from slipway.launch import process
 from slipway.launch.environment import BUNDLED, ambient_aws, location_environment, portable_platform
 from slipway.ops import workspace
+from slipway.ops.compose import storage_is_bundled
 from slipway.ops.location_module import definitions_module
-from slipway.ops.processes import environments, ports
+from slipway.ops.processes import environments, ports, watchdog
 from slipway.ops.processes.ending import Ending
 from slipway.ops.processes.state import State
 from slipway.ops.processes.supervisor import Report, Service, Supervisor
@@ -46,7 +46,8 @@ class Laptop:
         report: Report,
         ending: Ending,
         *,
-        fresh: bool = False,
+        fresh: bool,
+        keep: bool,
     ) -> None:
         """Nothing runs yet.
 
@@ -57,6 +58,7 @@ class Laptop:
             report: told what is under way.
             ending: says when to stop waiting.
             fresh: forget what the state folder holds.
+            keep: save the embedded S3 at the end, for the next start.
 
         Raises:
             UserError: platform.yaml has errors, the port is in use, or the state folder is.
@@ -67,6 +69,7 @@ class Laptop:
         self._report = report
         self._ending = ending
         self._fresh = fresh
+        self._keep = keep
         self._instance_file = self._file.with_name("dagster.yaml")
         if not self._instance_file.exists():
             raise UserError(
@@ -119,17 +122,16 @@ class Laptop:
         if self._environments:
             self._start("environments", environments.command(self._environments), self.env)
         self._start_bundled()
-        self._report("preparing database, buckets, queues and lake")
+        self._report("preparing database, buckets, queues and lake; environments of the code locations")
         self._start("bootstrap", [str(SLIPWAY), "bootstrap"], self.env)
-        running.finish("bootstrap")
         if self._environments:
-            self._report("waiting for the environments of the code locations")
             running.finish("environments")
         addresses = {name: free_port() for name in self.platform.code_locations}
         workspace.address_file(self.state.folder).write_text(json.dumps(addresses))
-        self._report("starting " + ", ".join(["webserver", "daemon", *map(code_server, addresses)]))
         for target in self._environments:
             self._start_code_server(target, addresses[target.name])
+        self._bootstrapped()
+        self._report("starting " + ", ".join(["webserver", "daemon", *map(code_server, addresses)]))
         running.wait(*map(code_server, addresses))
         self._start(
             "webserver", [str(SLIPWAY), "webserver", "--port", str(self._port)], self.env, self._ui_answers
@@ -209,7 +211,7 @@ class Laptop:
             self._start_embedded(postgres)
             self.env["SLIPWAY_POSTGRES_URL"] = postgres.url
             services.append(postgres)
-        if uses_bundled_storage(self.platform):
+        if storage_is_bundled(self.platform):
             s3 = EmbeddedS3(self.state.s3)
             self._start_embedded(s3)
             self.env |= {
@@ -222,9 +224,38 @@ class Laptop:
         if services:
             self._report("starting " + " and ".join(service.name for service in services))
             self._running.wait(*(service.name for service in services))
+        if storage_is_bundled(self.platform) and self._keep:
+            self._start_keeper()
+
+    def _start_keeper(self) -> None:
+        """The embedded S3 forgets everything when it ends; the keeper saves it before and restores it after."""
+        snapshots = self.state.s3 / "snapshots"
+        snapshots.mkdir(exist_ok=True)
+        status = self._temporary / "storage-keeper.status"
+        status.unlink(missing_ok=True)
+        command = [str(SLIPWAY), watchdog.KEEPER, "--folder", str(snapshots), "--status", str(status)]
+        self._start(
+            watchdog.KEEPER, command, self.env, lambda: status.exists() and status.read_text() == "ok"
+        )
+        self._running.wait(watchdog.KEEPER)
+
+    def _bootstrapped(self) -> None:
+        """Wait for the bootstrap; where storage and database do not fit, the way out is one of this runtime."""
+        try:
+            self._running.finish("bootstrap")
+        except UserError as error:
+            raise UserError(
+                error.message,
+                f"{error.hint}; to begin anew with empty storage and database, whatever the reason: slipway up --fresh",
+            ) from error
 
     def _start_embedded(self, service: EmbeddedService) -> None:
-        service.prepare()
+        def prepare() -> None:
+            try:
+                service.prepare()
+            except EmbeddedServiceError as error:
+                raise UserError(str(error)) from error
+
         self._running.start(
             Service(
                 name=service.name,
@@ -233,7 +264,7 @@ class Laptop:
                 folder=Path("/"),
                 ready=service.ready,
                 stop_signal=service.stop_signal,
-                prepare=service.prepare,
+                prepare=prepare,
             )
         )
 
@@ -315,14 +346,6 @@ class Laptop:
 def code_server(location: str) -> str:
     """Name of a location's code server among the services."""
     return f"code-{location.replace('_', '-')}"
-
-
-def uses_bundled_storage(platform: Platform) -> bool:
-    """Whether anything that platform.yaml says is on the S3 that the runtime brings."""
-    used = {platform.lake.storage_ref, *(landing.storage_ref for landing in platform.landing.values())}
-    if platform.observability.compute_logs.enabled:
-        used.add(platform.observability.compute_logs.storage_ref)
-    return any(name not in platform.storage or platform.storage[name].bundled for name in used)
 
 
 def _messages(events: list[dict[str, Any]]) -> Iterator[str]:

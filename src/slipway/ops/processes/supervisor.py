@@ -27,7 +27,7 @@ BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_SECONDS = 60.0
 """A service that ran so long before it crashed starts again at the first wait."""
 
-END_SECONDS = 60.0
+END_SECONDS = 180.0
 """Longest orderly end of everything."""
 
 
@@ -81,7 +81,8 @@ class Supervisor:
         return self._state.logs / f"{name}.log"
 
     def start(self, service: Service) -> None:
-        """Start a service; `wait` waits for it."""
+        """Start a service with an empty log; `wait` waits for it."""
+        self.log(service.name).unlink(missing_ok=True)
         self._running[service.name] = _Running(service, self._spawn(service), time.monotonic())
 
     def wait(self, *names: str, timeout: float = 90) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +20,13 @@ from slipway.launch import process, processes
 GRACE_SECONDS = 8.0
 """Between a service's stop signal and SIGKILL."""
 
-LAUNCHING = ("daemon", "webserver")
-"""Services that start and stop runs: they end before the runs do."""
+KEEPER = "storage-keeper"
+"""Saves the S3 when it is asked to end, so it takes its time and needs S3."""
 
-LAST = ("postgres", "s3")
-"""Services that all the others need: they end after them."""
+KEEPER_SECONDS = 120.0
+
+STORES = ("postgres", "s3")
+"""What runs and the keeper stand on."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +49,22 @@ def note(children: dict[str, Child], line: str) -> None:
             children.pop(name, None)
 
 
-def end(children: list[Child]) -> None:
-    """Ask all of them to end, then kill what is left of their groups."""
+def end(children: Sequence[Child], grace: float = GRACE_SECONDS) -> None:
+    """Ask all of them to end, then kill what is left of their groups after `grace` seconds."""
     for child in children:
         if processes.is_alive(child.pid, child.incarnation):
             processes.send(child.pid, child.stop_signal)
     for child in children:
-        processes.wait_gone(child.pid, child.incarnation, GRACE_SECONDS)
+        processes.wait_gone(child.pid, child.incarnation, grace)
         processes.kill_group(child.pid)
 
 
 def end_all(children: dict[str, Child], state: Path) -> None:
-    """End what launches runs, the runs, the rest, and last what everything stands on."""
-    end([child for name, child in children.items() if name in LAUNCHING])
+    """End what may launch runs, the runs, and then what they stand on."""
+    end([child for name, child in children.items() if name not in (KEEPER, *STORES)])
     process.clear(state)
-    end([child for name, child in children.items() if name not in (*LAUNCHING, *LAST)])
-    end([child for name, child in children.items() if name in LAST])
+    end([child for name, child in children.items() if name == KEEPER], KEEPER_SECONDS)
+    end([child for name, child in children.items() if name in STORES])
 
 
 def main(state: Path) -> None:
