@@ -1,11 +1,13 @@
 """The daemon as a process: a file lands, a run loads it, and SIGTERM leaves nothing behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import psutil
@@ -20,27 +22,13 @@ from slipway.ops.bootstrap import bootstrap
 from slipway.resources.duckdb import open_connection
 from slipway.resources.lake import attach
 
-PROJECT = """
-from dagster import AssetExecutionContext, Definitions, asset, define_asset_job
-from slipway.landing import LandingResource, landing_sensor
-from slipway.resources import LakeResource
+ROOT = Path(__file__).resolve().parents[3]
 
-@asset
-def orders(context: AssetExecutionContext, inbox: LandingResource, lake: LakeResource) -> None:
-    batch = inbox.batch(context)
-    with lake.transaction(claim=batch) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS orders (file VARCHAR, id INTEGER)")
-        for file in batch.files:
-            connection.execute("INSERT INTO orders SELECT ?, id FROM read_csv(?)", [file.key, str(file.path)])
 
-job = define_asset_job("load_orders", selection=[orders])
-defs = Definitions(
-    assets=[orders],
-    jobs=[job],
-    sensors=[landing_sensor("inbox", job=job)],
-    resources={"inbox": LandingResource(landing="inbox"), "lake": LakeResource()},
-)
-"""
+def documented_project() -> str:
+    """The project that docs/landing.md shows, on the landing that the test has."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "landing.md").read_text(), re.DOTALL)
+    return code.replace("shop_files", "inbox")
 
 
 def until(condition: Callable[[], object], seconds: float, what: Callable[[], str]) -> None:
@@ -57,7 +45,7 @@ def env(platform, platform_env, tmp_path: Path, monkeypatch) -> dict[str, str]:
     found = environment(folder, platform.model_dump_json(by_alias=True, exclude_unset=True), platform_env)
     location = folder / "code_locations" / "shop"
     location.mkdir(parents=True)
-    (location / "shop.py").write_text(PROJECT)
+    (location / "shop.py").write_text(documented_project())
     (folder / "workspace.yaml").write_text(
         f"load_from:\n  - python_file: {{relative_path: {location}/shop.py, location_name: shop, working_directory: {location}}}\n"
     )
@@ -94,16 +82,20 @@ def test_a_landed_file_becomes_rows_and_sigterm_leaves_nothing(daemon, env, tmp_
     platform = config.current(env)
     s3 = s3_client(settings_of(platform, "default", env))
     key = '2024/it\'s a "key" + more.csv'
-    s3.put_object(Bucket=platform.landing["inbox"].bucket, Key=key, Body=b"id\n1\n2\n")
+    for name, body in ((key, b"id,total\n1,2.50\n2,3\n"), ("broken.csv", b"<html>not found</html>")):
+        s3.put_object(Bucket=platform.landing["inbox"].bucket, Key=name, Body=body)
 
     def log() -> str:
         return (tmp_path / "daemon.log").read_text()[-8000:]
 
-    until(lambda: states(env).get(key) == "done" or daemon.poll() is not None, 120, log)
+    settled = {key: "done", "broken.csv": "quarantined"}
+    until(lambda: states(env) == settled or daemon.poll() is not None, 300, log)
     assert daemon.poll() is None, log()
     connection = open_connection(env)
     attach(connection, platform, "shop", env, read_only=True)
-    assert connection.execute("SELECT count(*), min(file) FROM shop.orders").fetchall() == [(2, key)]
+    assert connection.execute("SELECT file, sum(total) FROM shop.orders GROUP BY file").fetchall() == [
+        (key, Decimal("5.50"))
+    ]
     connection.close()
 
     children = psutil.Process(daemon.pid).children(recursive=True)
