@@ -56,7 +56,9 @@ def end(children: Sequence[Child], grace: float = GRACE_SECONDS) -> None:
             processes.send(child.pid, child.stop_signal)
     for child in children:
         processes.wait_gone(child.pid, child.incarnation, grace)
-        processes.kill_group(child.pid)
+        # While a group has members, no later process gets its number; one that did is none of ours.
+        if processes.started(child.pid) in (None, child.incarnation):
+            processes.kill_group(child.pid)
 
 
 def end_all(children: dict[str, Child], state: Path) -> None:
