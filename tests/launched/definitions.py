@@ -86,6 +86,11 @@ def waiting() -> None:
     wait()
 
 
+@dg.job(executor_def=dg.multiprocess_executor)
+def waiting_in_a_step_process() -> None:
+    wait()
+
+
 @dg.job(executor_def=dg.in_process_executor)
 def vanishing() -> None:
     vanish()
@@ -102,6 +107,7 @@ defs = dg.Definitions(
         eating,
         eating_in_a_step_process,
         waiting,
+        waiting_in_a_step_process,
         vanishing,
         tagged,
         dg.define_asset_job("everything", selection="*"),

@@ -146,8 +146,9 @@ def test_without_a_cgroup_the_data_limit_holds(launcher: Launching, monkeypatch:
     assert "MemoryError" in str(launcher.instance.all_logs(run_id))
 
 
-def test_termination_ends_the_run_in_order_and_leaves_nothing(launcher: Launching, state: Path):
-    run_id = launcher.run("waiting", config={"wait": {"config": {"seconds": 300}}})
+@pytest.mark.parametrize("job", ["waiting", "waiting_in_a_step_process"])
+def test_termination_ends_the_run_in_order_and_leaves_nothing(launcher: Launching, state: Path, job: str):
+    run_id = launcher.run(job, config={"wait": {"config": {"seconds": 300}}})
     launcher.says(run_id, "holding on")
     record = process.Records(state).read(run_id)
     assert launcher.instance.run_launcher.terminate(run_id)

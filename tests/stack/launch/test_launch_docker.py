@@ -128,8 +128,9 @@ def test_monitoring_learns_of_an_out_of_memory_kill(launcher: Launching, engine:
     assert "Out of memory" in launcher.failure(run_id)
 
 
-def test_termination_lets_the_run_end_in_order(launcher: Launching, engine: docker.DockerClient):
-    run_id = launcher.run("waiting", config=WAITING)
+@pytest.mark.parametrize("job", ["waiting", "waiting_in_a_step_process"])
+def test_termination_lets_the_run_end_in_order(launcher: Launching, engine: docker.DockerClient, job: str):
+    run_id = launcher.run(job, config=WAITING)
     launcher.says(run_id, "holding on")
     assert launcher.instance.run_launcher.terminate(run_id)
     assert launcher.status(run_id) is DagsterRunStatus.CANCELED
