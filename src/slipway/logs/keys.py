@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from dagster._core.storage.compute_log_manager import ComputeIOType
 
-SEGMENT = 8 * 1024 * 1024
-"""Bytes of a segment of an unfinished log: a full one is never sent again, and it is as much as is held in memory."""
+SEGMENT = 5 * 1024 * 1024
+"""Bytes of a segment of an unfinished log. A full one is never sent again. It is as much of a log as is in memory at
+once, and S3's smallest part of a multipart upload."""
 
 EXTENSIONS = {ComputeIOType.STDOUT: "out", ComputeIOType.STDERR: "err"}
 

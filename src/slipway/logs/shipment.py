@@ -96,6 +96,8 @@ class Shipment:
                 self._progress()
             except StoreUnavailable as error:
                 self._problem = error
+                if error.refused:
+                    return
                 self._abandoned.wait(AGAIN_SECONDS)
         if not self._unsent:
             self._drop_segments()

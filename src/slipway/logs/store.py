@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 from dagster._core.storage.compute_log_manager import ComputeIOType
@@ -28,6 +27,11 @@ LINK_SECONDS = 3600
 class StoreUnavailable(Exception):
     """S3 refused or did not answer; the message says what, where and why."""
 
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+        """Asking again would get the same answer."""
+
 
 class LogStore:
     """The logs of one platform. Every method that asks S3 raises StoreUnavailable when it cannot."""
@@ -42,12 +46,12 @@ class LogStore:
     def put_final(
         self, log_key: Sequence[str], io_type: ComputeIOType, path: Path, progress: Callable[[], None]
     ) -> None:
-        """Send a finished log, as it is now. `progress` is called whenever bytes are on their way."""
+        """Send a finished log, as it is now. `progress` is called when S3 has taken a part of it."""
         key = keys.final(self._prefix, log_key, io_type)
         size = path.stat().st_size
         with self._asking("write", key), path.open("rb") as file:
             if size <= keys.SEGMENT:
-                self._put(key, file.read(size), progress)
+                self._put(key, file.read(size))
             else:
                 self._put_parts(key, file, size, progress)
 
@@ -55,14 +59,14 @@ class LogStore:
         """Send a segment of an unfinished log, in place of what was there."""
         key = keys.segment(self._prefix, log_key, io_type, number)
         with self._asking("write", key):
-            self._put(key, data, lambda: None)
+            self._put(key, data)
 
     def add(self, log_key: Sequence[str], io_type: ComputeIOType, data: bytes) -> None:
         """Send a small log whole; if there is one already, add to its end."""
         key = keys.final(self._prefix, log_key, io_type)
         with self._asking("write", key):
             before = self._get(self._writer, key, 0, None) or b""
-            self._put(key, before + data, lambda: None)
+            self._put(key, before + data)
 
     def drop_segments(self, log_key: Sequence[str], io_type: ComputeIOType, count: int) -> None:
         """Delete segments 0 to count - 1, which the finished log replaces."""
@@ -152,15 +156,12 @@ class LogStore:
             self._settings(), connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, attempts=2
         )
 
-    def _put(self, key: str, data: bytes, progress: Callable[[], None]) -> None:
+    def _put(self, key: str, data: bytes) -> None:
         self._writer.put_object(
-            Bucket=self.bucket,
-            Key=key,
-            Body=_Watched(data, progress),
-            ContentType="text/plain; charset=utf-8",
+            Bucket=self.bucket, Key=key, Body=data, ContentType="text/plain; charset=utf-8"
         )
 
-    def _put_parts(self, key: str, file: io.BufferedIOBase, size: int, progress: Callable[[], None]) -> None:
+    def _put_parts(self, key: str, file: BinaryIO, size: int, progress: Callable[[], None]) -> None:
         target: Any = {"Bucket": self.bucket, "Key": key}
         upload = self._writer.create_multipart_upload(**target, ContentType="text/plain; charset=utf-8")
         target["UploadId"] = upload["UploadId"]
@@ -169,8 +170,9 @@ class LogStore:
             for start in range(0, size, keys.SEGMENT):
                 data = file.read(min(keys.SEGMENT, size - start))
                 number = len(parts) + 1
-                part = self._writer.upload_part(**target, PartNumber=number, Body=_Watched(data, progress))
+                part = self._writer.upload_part(**target, PartNumber=number, Body=data)
                 parts.append({"ETag": part["ETag"], "PartNumber": number})
+                progress()
             self._writer.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
         except BaseException:
             with suppress(BotoCoreError, ClientError):
@@ -238,23 +240,16 @@ class LogStore:
         try:
             yield
         except UserError as error:
-            raise StoreUnavailable(f"cannot {verb} s3://{self.bucket}/{key}: {error.message}") from error
+            raise StoreUnavailable(
+                f"cannot {verb} s3://{self.bucket}/{key}: {error.message}", refused=True
+            ) from error
         except ClientError as error:
-            raise StoreUnavailable(f"cannot {verb} s3://{self.bucket}/{key}: {_explain(error)}") from error
-        except BotoCoreError as error:
+            raise StoreUnavailable(
+                f"cannot {verb} s3://{self.bucket}/{key}: {_explain(error)}",
+                refused=400 <= _status(error) < 500,
+            ) from error
+        except (BotoCoreError, OSError) as error:
             raise StoreUnavailable(f"cannot {verb} s3://{self.bucket}/{key}: {error}") from error
-
-
-class _Watched(io.BytesIO):
-    """Bytes that tell when they are taken."""
-
-    def __init__(self, data: bytes, progress: Callable[[], None]) -> None:
-        super().__init__(data)
-        self._progress = progress
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self._progress()
-        return super().read(size)
 
 
 def _code(error: ClientError) -> str:
