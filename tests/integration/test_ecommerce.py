@@ -169,12 +169,16 @@ def test_a_correction_replaces_what_its_file_brought(shop: Shop) -> None:
     def put(day: str, *orders: tuple[str, int]) -> None:
         lines = "".join(f"{name},c,{day}T10:00:00,s,{amount},0,{amount}\n" for name, amount in orders)
         shop.s3.put_object(Bucket=shop.bucket, Key=f"orders/{day}.csv", Body=(header + lines).encode())
+
+    def load() -> None:
         shop.take_in()
         assert shop.run_until_idle() == 1
 
     put("2020-01-01", ("a", 100), ("b", 200))
     put("2020-01-02", ("c", 400))
+    load()
     put("2020-01-01", ("a", 150))
+    load()
     with LakeResource().connect(read_only=True) as lake:
         orders = lake.execute("SELECT order_id, order_total FROM marts.fct_orders ORDER BY 1").fetchall()
     assert [(name, float(total)) for name, total in orders] == [("a", 1.5), ("c", 4.0)]

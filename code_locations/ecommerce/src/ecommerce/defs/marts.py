@@ -21,7 +21,7 @@ def mart(name: str, query: str, *, reads: list[str], description: str) -> Assets
         owners=["team:analytics"],
         pool=pool(table),
     )
-    def build(lake: LakeResource) -> MaterializeResult[None]:
+    def build(lake: LakeResource) -> MaterializeResult:
         with lake.transaction() as connection:
             connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
             connection.execute(f"CREATE OR REPLACE TABLE {table} AS {query}")

@@ -27,7 +27,7 @@ from ecommerce.tables import describe, pool
 )
 def raw(
     context: AssetExecutionContext, lake: LakeResource, jaffle_shop: LandingResource
-) -> Iterator[MaterializeResult[None]]:
+) -> Iterator[MaterializeResult]:
     """Loads the run's files in one transaction: all of them are in the lake afterwards, or none.
 
     A file that lands again replaces what its key brought before. A file that cannot be read is quarantined

@@ -1,12 +1,18 @@
 """Staging tables: named and typed for use, amounts in the currency's unit, each key once."""
 
-from __future__ import annotations
-
-from dagster import AssetsDefinition, Definitions, MaterializeResult, asset, definitions
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSpec,
+    AssetsDefinition,
+    Definitions,
+    MaterializeResult,
+    asset,
+    definitions,
+)
 from slipway.resources import LakeResource
 
 from ecommerce.entities import ENTITIES, Entity
-from ecommerce.tables import describe, pool
+from ecommerce.tables import describe, pool, scalar
 
 MONEY = "DECIMAL(12, 2)"
 
@@ -58,23 +64,32 @@ def query(entity: Entity) -> str:
 
 
 def staged(entity: Entity) -> AssetsDefinition:
-    """The asset of an entity's staging table."""
+    """The asset of an entity's staging table, which it checks while it has it open."""
     table = f"staging.stg_{entity.name}"
+    names = {source: name for name, source in COLUMNS[entity.name].items()}
+    keys = ", ".join(names[column] for column in entity.key)
 
     @asset(
         name=f"stg_{entity.name}",
         deps=[f"raw_{entity.name}"],
-        description=f"{entity.description.replace('in cents', 'in dollars')} Each {' and '.join(entity.key)} once.",
+        check_specs=[
+            AssetCheckSpec("keys_unique", asset=f"stg_{entity.name}", description=f"Each {keys} stands once.")
+        ],
+        description=f"{entity.description.replace('in cents', 'in dollars')} Each {keys} once.",
         group_name="staging",
         kinds={"sql", "ducklake"},
         owners=["team:data-platform"],
         pool=pool(table),
     )
-    def build(lake: LakeResource) -> MaterializeResult[None]:
+    def build(lake: LakeResource) -> MaterializeResult:
         with lake.transaction() as connection:
             connection.execute("CREATE SCHEMA IF NOT EXISTS staging")
             connection.execute(f"CREATE OR REPLACE TABLE {table} AS {query(entity)}")
-            return MaterializeResult(metadata=describe(connection, table))
+            repeated = int(scalar(connection, f"SELECT count(*) - count(DISTINCT ({keys})) FROM {table}"))
+            return MaterializeResult(
+                metadata=describe(connection, table),
+                check_results=[AssetCheckResult(passed=repeated == 0, metadata={"repeated": repeated})],
+            )
 
     return build
 

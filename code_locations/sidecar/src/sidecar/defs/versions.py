@@ -10,7 +10,7 @@ DISTRIBUTIONS = ("dagster", "duckdb", "pydantic", "slipway")
 
 
 @asset(group_name="sidecar", kinds={"python"}, owners=["team:data-platform"])
-def versions() -> MaterializeResult[None]:
+def versions() -> MaterializeResult:
     """The versions that a run of this location sees, and what DuckDB may use in it."""
     with open_connection() as connection:
         settings = dict(
