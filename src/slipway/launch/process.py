@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -55,8 +55,11 @@ class Record:
 
     run_id: str
     location: str
-    pid: int
-    started: str
+    launcher_pid: int
+    launcher_started: str
+    pid: int | None
+    """The worker's; None while its launcher is about to start it."""
+    started: str | None
     """Tells this incarnation of the pid from another."""
     scratch: str
     group: dict[str, Any] | None
@@ -72,8 +75,32 @@ class Record:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the worker itself lives."""
-        return processes.is_alive(self.pid, self.started)
+        """Whether the worker lives, or whoever is about to start it."""
+        if self.pid is None:
+            return processes.is_alive(self.launcher_pid, self.launcher_started)
+        return self.started is not None and processes.is_alive(self.pid, self.started)
+
+    def ask_to_end(self) -> None:
+        """SIGTERM to the worker, which ends its children in order."""
+        if self.pid is not None and self.is_alive:
+            processes.send(self.pid, signal.SIGTERM)
+
+    def wait_gone(self, seconds: float) -> None:
+        """Wait for the worker's end, so many seconds at most."""
+        if self.pid is not None and self.started is not None:
+            processes.wait_gone(self.pid, self.started, seconds)
+
+    def kill(self) -> None:
+        """SIGKILL to all that is left of the run."""
+        if self.pid is not None:
+            # A pid that was given to another process since is nobody of ours; its group id is not ours either.
+            current = processes.started(self.pid)
+            if current is None or current == self.started:
+                processes.kill_group(self.pid)
+        if self.cgroup is not None:
+            for pid in self.cgroup.members():
+                with suppress(PermissionError):
+                    processes.send(pid, signal.SIGKILL)
 
 
 class Records:
@@ -103,6 +130,7 @@ class Records:
 
     def write(self, record: Record) -> None:
         """Write a record whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.path(record.run_id).with_suffix(".draft")
         draft.write_text(json.dumps(asdict(record)))
         draft.replace(self.path(record.run_id))
@@ -161,12 +189,40 @@ class ProcessAdapter:
             )
         if not order.folder.is_dir():
             raise UserError(f"the folder of code location '{order.location}', {order.folder}, is not there")
-        Path(order.env["SLIPWAY_SCRATCH"]).mkdir(parents=True, exist_ok=True, mode=0o700)
-        group, options = self._limits(order)
+        group = self._group(order)
+        # Written before anything is made: a launcher that is killed here leaves nothing that nobody knows of.
+        record = Record(
+            run_id=order.run_id,
+            location=order.location,
+            launcher_pid=os.getpid(),
+            launcher_started=processes.started(os.getpid()) or "",
+            pid=None,
+            started=None,
+            scratch=order.env["SLIPWAY_SCRATCH"],
+            group=None if group is None else _group_as_json(group),
+        )
+        self._records.write(record)
+        try:
+            process = self._spawn(order, group)
+        except BaseException:
+            self._records.remove(record)
+            raise
+        self._records.write(
+            replace(record, pid=process.pid, started=processes.started(process.pid) or "ended at once")
+        )
+        threading.Thread(target=self._reap, args=(order.run_id, process), daemon=True).start()
+        return f"process {process.pid}"
+
+    def _group(self, order: WorkOrder) -> cgroup.Group | None:
+        hierarchy = _hierarchy()
+        return None if hierarchy is None else cgroup.group(hierarchy, order.run_id)
+
+    def _spawn(self, order: WorkOrder, group: cgroup.Group | None) -> subprocess.Popen[bytes]:
+        Path(order.env["SLIPWAY_SCRATCH"]).mkdir(mode=0o700, exist_ok=True)
         path = f"{Path(order.python).parent}{os.pathsep}{order.env.get('PATH', os.defpath)}"
         with self._records.log(order.run_id).open("wb") as output:
-            process = subprocess.Popen(
-                [order.python, "-m", "slipway.worker", *options, order.arguments],
+            return subprocess.Popen(
+                [order.python, "-m", "slipway.worker", *self._limits(order, group), order.arguments],
                 cwd=order.folder,
                 env={**order.env, "PATH": path},
                 stdin=subprocess.DEVNULL,
@@ -174,38 +230,18 @@ class ProcessAdapter:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._records.write(
-            Record(
-                run_id=order.run_id,
-                location=order.location,
-                pid=process.pid,
-                started=processes.started(process.pid) or "ended at once",
-                scratch=order.env["SLIPWAY_SCRATCH"],
-                group=None
-                if group is None
-                else {
-                    "version": group.version,
-                    "memory": str(group.memory),
-                    "cpu": str(group.cpu) if group.cpu else None,
-                },
-            )
-        )
-        threading.Thread(target=self._reap, args=(order.run_id, process), daemon=True).start()
-        return f"process {process.pid}"
 
-    def _limits(self, order: WorkOrder) -> tuple[cgroup.Group | None, list[str]]:
+    def _limits(self, order: WorkOrder, group: cgroup.Group | None) -> list[str]:
         limits = order.profile.limits
-        hierarchy = _hierarchy()
-        if hierarchy is None:
-            return None, ["--data-limit", str(limits.memory)] if processes.LINUX else []
-        group = cgroup.group(hierarchy, order.run_id)
+        if group is None:
+            return ["--data-limit", str(limits.memory)] if processes.LINUX else []
         try:
             group.create(limits.memory, limits.cpu)
         except OSError as error:
             raise UserError(
                 f"the limits of profile '{order.profile.name}' could not be set in {group.memory}: {error}"
             ) from error
-        return group, [option for file in group.procs for option in ("--join", str(file))]
+        return [option for file in group.procs for option in ("--join", str(file))]
 
     def _reap(self, run_id: str, process: subprocess.Popen[bytes]) -> None:
         code = process.wait()
@@ -219,7 +255,9 @@ class ProcessAdapter:
             return WorkerState(Phase.ABSENT)
         out_of_memory = record.cgroup is not None and record.cgroup.oom_kills() > 0
         if record.is_alive:
-            return WorkerState(Phase.RUNNING, out_of_memory=out_of_memory)
+            return WorkerState(
+                Phase.WAITING if record.pid is None else Phase.RUNNING, out_of_memory=out_of_memory
+            )
         return WorkerState(Phase.EXITED, self._exit_codes.get(run_id), out_of_memory)
 
     def logs(self, run_id: str) -> str:
@@ -233,20 +271,20 @@ class ProcessAdapter:
         return "\n".join(lines[-LOG_LINES:])
 
     def stop(self, run_id: str) -> bool:
-        """SIGTERM to the worker, which ends its children in order; SIGKILL to all of them after the grace."""
+        """Ask the worker to end; kill all of the run after the grace."""
         record = self._records.read(run_id)
-        if record is None or not record.is_alive:
+        if record is None or record.pid is None or not record.is_alive:
             return False
-        processes.send(record.pid, signal.SIGTERM)
-        processes.wait_gone(record.pid, record.started, STOP_GRACE_SECONDS)
-        _kill_all(record)
+        record.ask_to_end()
+        record.wait_gone(STOP_GRACE_SECONDS)
+        record.kill()
         return True
 
     def remove(self, run_id: str) -> None:
         """Remove scratch, cgroup, output and record; processes that outlive their worker are killed."""
         record = self._records.read(run_id)
         if record is not None:
-            _kill_all(record)
+            record.kill()
             self._records.remove(record)
         self._exit_codes.pop(run_id, None)
 
@@ -259,14 +297,15 @@ def clear(state: Path) -> int:
     """End every recorded run of a platform that ends or has ended, with all it left; how many were running."""
     records = Records(state)
     found = [record for run_id in records.run_ids() if (record := records.read(run_id))]
-    running = [record for record in found if record.is_alive]
+    running = [record for record in found if record.pid is not None and record.is_alive]
     for record in running:
-        processes.send(record.pid, signal.SIGTERM)
+        record.ask_to_end()
     for record in running:
-        processes.wait_gone(record.pid, record.started, CLEAR_GRACE_SECONDS)
+        record.wait_gone(CLEAR_GRACE_SECONDS)
     for record in found:
-        _kill_all(record)
+        record.kill()
         records.remove(record)
+    shutil.rmtree(records.folder, ignore_errors=True)
     return len(running)
 
 
@@ -295,12 +334,9 @@ def _cpus() -> Decimal:
     return Decimal(os.cpu_count() or 1)
 
 
-def _kill_all(record: Record) -> None:
-    # A pid that was given to another process since is nobody of ours; its group id is not ours either.
-    current = processes.started(record.pid)
-    if current is None or current == record.started:
-        processes.kill_group(record.pid)
-    if record.cgroup is not None:
-        for pid in record.cgroup.members():
-            with suppress(PermissionError):
-                processes.send(pid, signal.SIGKILL)
+def _group_as_json(group: cgroup.Group) -> dict[str, Any]:
+    return {
+        "version": group.version,
+        "memory": str(group.memory),
+        "cpu": str(group.cpu) if group.cpu else None,
+    }

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from dagster._core.launcher import WorkerStatus
 from launching import Launching, until
 from slipway.config.quantity import readable
 from slipway.launch import cgroup, process, processes
+from slipway.launch.adapter import Phase
 
 needs_cgroup = pytest.mark.skipif(cgroup.writable() is None, reason="no cgroup is writable here")
 
@@ -193,3 +195,30 @@ def test_clear_ends_every_recorded_run(launcher: Launching, state: Path):
     assert process.clear(state) == 1
     assert not processes.is_alive(record.pid, record.started)
     assert process.clear(state) == 0
+
+
+def test_what_a_launcher_made_and_could_not_start_is_cleared(tmp_path: Path):
+    """A launcher killed in the middle of a launch has written what it was about to make."""
+    hierarchy = process._hierarchy()
+    group = cgroup.group(hierarchy, "unstarted") if hierarchy else None
+    if group:
+        group.create(2**28, Decimal(1))
+    records = process.Records(tmp_path)
+    records.write(
+        process.Record(
+            run_id="unstarted",
+            location="launched",
+            launcher_pid=os.getpid(),
+            launcher_started="another process with this pid",
+            pid=None,
+            started=None,
+            scratch=str(records.scratch("unstarted")),
+            group=process._group_as_json(group) if group else None,
+        )
+    )
+    records.scratch("unstarted").mkdir()
+    adapter = process.ProcessAdapter(tmp_path, {}, on_exit=print)
+    assert adapter.state("unstarted").phase is Phase.EXITED
+    assert process.clear(tmp_path) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert group is None or not group.memory.exists()
