@@ -22,6 +22,7 @@ from dagster._daemon.controller import (
 )
 from dagster._daemon.daemon import DagsterDaemon
 from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as, setup_interrupt_handlers
+from sqlalchemy.exc import OperationalError
 
 from slipway import config, identity
 from slipway.config.errors import UserError
@@ -91,6 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except UserError as error:
         error.show(sys.stderr)
+        return 2
+    except OperationalError as error:
+        UserError(
+            f"Postgres does not answer: {str(error.orig).strip().splitlines()[-1]}",
+            "check the postgres section of platform.yaml, and whether that server runs",
+        ).show(sys.stderr)
         return 2
     return 0
 

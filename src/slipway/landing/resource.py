@@ -6,14 +6,15 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster import AssetExecutionContext, ConfigurableResource, OpExecutionContext
-from pydantic import Field
+from dagster import AssetExecutionContext, ConfigurableResource, InitResourceContext, OpExecutionContext
+from pydantic import Field, PrivateAttr
 from sqlalchemy import Engine
 
 from slipway import aws, config
@@ -113,13 +114,22 @@ class LandingResource(ConfigurableResource["LandingResource"]):
         description="Folder whose files stand in for the landing where Dagster runs without a platform.",
     )
 
+    _folders: ExitStack = PrivateAttr(default_factory=ExitStack)
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[LandingResource]:
+        """Dagster's hook around a step: the copies are removed with it."""
+        with self._folders:
+            yield self
+
     def batch(self, context: AssetExecutionContext | OpExecutionContext) -> Batch:
         """The files of this run, downloaded, each in exactly the version that was claimed.
 
         A run that the landing's sensor started has the sensor's batch. A run started by hand claims what waits, up
         to the limits of a batch. The batch is empty when nothing waits, when the run is repeated after its files
         were committed, and for a run of another landing. Objects that were deleted or overwritten meanwhile are left
-        out and said. Without a platform the files are those of local_folder, all of them each time.
+        out and said. The copies are removed when the step ends. Without a platform the files are those of
+        local_folder, all of them each time.
 
         Raises ClaimLost when the batch was taken back from this run, LandingUnavailable when S3 fails.
         """
@@ -137,7 +147,10 @@ class LandingResource(ConfigurableResource["LandingResource"]):
             context.log.info("Nothing of the landing %s is left for this run", self.landing)
             return Batch()
         s3 = _client(platform, self.landing)
-        folder = Path(tempfile.mkdtemp(prefix="landing-", dir=os.environ.get("SLIPWAY_SCRATCH")))
+        scratch = os.environ.get("SLIPWAY_SCRATCH")
+        folder = Path(
+            self._folders.enter_context(tempfile.TemporaryDirectory(prefix="landing-", dir=scratch))
+        )
         files, gone = _download(s3, items, folder)
         for item, why in gone:
             context.log.warning("s3://%s/%s is left out: %s", item.bucket, item.key, why)

@@ -10,6 +10,7 @@ import os
 import time
 from dataclasses import dataclass
 from logging import Logger
+from typing import TYPE_CHECKING
 
 from dagster import (
     DagsterInstance,
@@ -22,7 +23,6 @@ from dagster import (
     SkipReason,
 )
 from dagster import sensor as dagster_sensor
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from sqlalchemy import Engine
 
 from slipway import config
@@ -33,6 +33,9 @@ from slipway.landing.isolation import verdict
 from slipway.landing.outcome import Progress, failure, progress, runs_of
 from slipway.landing.resource import MAX_BYTES, MAX_FILES
 from slipway.landing.tags import BATCH_TAG, LANDING_TAG, has_platform
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 TICK_SECONDS = 2
 """Least time between ticks. A tick with nothing to do is two small queries."""

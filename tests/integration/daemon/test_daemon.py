@@ -119,3 +119,17 @@ def test_the_daemon_does_not_start_on_another_storage(env, tmp_path):
     assert done.returncode == 2
     assert "error: this is not the storage" in done.stderr
     assert "help: " in done.stderr
+
+
+def test_the_daemon_says_that_postgres_is_not_there(platform, platform_env, tmp_path):
+    env = environment(tmp_path, platform.model_dump_json(by_alias=True, exclude_unset=True), platform_env)
+    done = subprocess.run(
+        [sys.executable, "-m", "slipway.daemon", "-w", "workspace.yaml"],
+        env={**env, "SLIPWAY_POSTGRES_URL": "postgresql://slipway:hidden@127.0.0.1:1/slipway"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "error: Postgres does not answer" in done.stderr
+    assert "hidden" not in done.stderr

@@ -175,21 +175,22 @@ def test_the_resource_gives_and_the_lake_takes(lake, database, platform, platfor
     s3.delete_object(Bucket=bucket, Key="gone.csv")
     s3.put_object(Bucket=bucket, Key="changed.csv", Body=b"4")
 
-    found: list[tuple[str, str, str]] = []
+    found: list[tuple[str, str, Path]] = []
 
     @asset
     def orders(context: AssetExecutionContext, inbox: LandingResource, lake: LakeResource) -> None:
         batch = inbox.batch(context)
         with lake.transaction(claim=batch) as connection:
             for file in batch.files:
-                found.append((file.key, file.path.read_text(), file.path.parent.name))
+                found.append((file.key, file.path.read_text(), file.path))
                 load(connection, file)
 
     resources = {"inbox": LandingResource(landing="inbox"), "lake": lake}
     assert materialize([orders], resources=resources).success
-    ((key, body, folder),) = found
+    ((key, body, path),) = found
     assert (key, body) == (hostile, "1")
-    assert folder.startswith("landing-")
+    assert path.parent.name.startswith("landing-")
+    assert not path.parent.exists(), "the copies go with the step"
     assert states(database) == {hostile: "done", "gone.csv": "superseded", "changed.csv": "superseded"}
     assert materialize([orders], resources=resources).success, "with nothing left, too"
     assert len(found) == 1
