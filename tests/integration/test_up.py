@@ -60,6 +60,10 @@ def test_crashes_are_mended_a_second_one_is_refused_and_ctrl_c_ends_it(
         assert second.returncode == 2
         assert f"another `slipway` (process {up.process.pid})" in second.stderr
 
+        query = f". {state}/env && {SLIPWAY} sql --csv 'SELECT 42 AS answer'"
+        other_shell = subprocess.run(["sh", "-c", query], cwd=tmp_path, capture_output=True, text=True)
+        assert other_shell.stdout.split() == ["answer", "42"], other_shell.stderr
+
         up.of("dagster-webserver").kill()
         up.of("dagster api grpc").kill()
         up.of("processes.watchdog").kill()

@@ -69,6 +69,7 @@ def command(once: bool, ui_port: int) -> None:
             report(f"done. UI: {laptop.url}")
             if once or not console.is_terminal:
                 return
+            report(f"in another shell, for `slipway sql` and `aws s3 cp`: . {laptop.environment_file}")
             report("Ctrl-C ends everything")
             while True:
                 laptop.keep()

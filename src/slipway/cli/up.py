@@ -46,6 +46,7 @@ def command(ui_port: int, fresh: bool) -> None:
             for name, error in laptop.broken_locations().items():
                 click.echo(f"code location {name} did not load: {error.strip()}")
             click.echo(f"UI: {laptop.url}   (Ctrl-C ends everything; logs in {laptop.state.logs})")
+            click.echo(f"in another shell, for `slipway sql` and `aws s3 cp`: . {laptop.environment_file}")
             while True:
                 laptop.keep()
     except Ended as ended:

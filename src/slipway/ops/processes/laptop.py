@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import urllib.error
@@ -20,7 +21,7 @@ from slipway.config.errors import UserError
 from slipway.config.loader import load
 from slipway.embedded import child
 from slipway.embedded.postgres import EmbeddedPostgres
-from slipway.embedded.s3 import EmbeddedS3
+from slipway.embedded.s3 import REGION, EmbeddedS3
 from slipway.embedded.service import EmbeddedService, EmbeddedServiceError, free_port
 from slipway.launch import process
 from slipway.launch.environment import BUNDLED, ambient_aws, location_environment, portable_platform
@@ -123,6 +124,7 @@ class Laptop:
             self._start("environments", environments.command(self._environments), self.env)
         self._start_bundled()
         self._report("preparing database, buckets, queues and lake; environments of the code locations")
+        self._write_environment_file()
         self._start("bootstrap", [str(SLIPWAY), "bootstrap"], self.env)
         if self._environments:
             running.finish("environments")
@@ -138,6 +140,11 @@ class Laptop:
         )
         self._start("daemon", [str(SLIPWAY), "daemon"], self.env, self._daemon_beats(self._last_beat()))
         running.wait("webserver", "daemon")
+
+    @property
+    def environment_file(self) -> Path:
+        """A file for `.` of a shell, which then has the addresses and credentials of this platform."""
+        return self.state.folder / "env"
 
     def begin(self, name: str, command: list[str]) -> None:
         """Start a program that does some work beside and ends; `finish` waits for it."""
@@ -226,6 +233,25 @@ class Laptop:
             self._running.wait(*(service.name for service in services))
         if storage_is_bundled(self.platform) and self._keep:
             self._start_keeper()
+
+    def _write_environment_file(self) -> None:
+        named = {
+            name: self.env[name]
+            for name in ("SLIPWAY_RUNTIME", "SLIPWAY_PLATFORM", *BUNDLED)
+            if name in self.env
+        }
+        if "SLIPWAY_S3_ENDPOINT" in named:
+            named |= {
+                "AWS_ENDPOINT_URL": named["SLIPWAY_S3_ENDPOINT"],
+                "AWS_ACCESS_KEY_ID": named["SLIPWAY_S3_ACCESS_KEY_ID"],
+                "AWS_SECRET_ACCESS_KEY": named["SLIPWAY_S3_SECRET_ACCESS_KEY"],
+                "AWS_DEFAULT_REGION": REGION,
+            }
+        self.environment_file.unlink(missing_ok=True)
+        self.environment_file.touch(mode=0o600)
+        self.environment_file.write_text(
+            "".join(f"export {name}={shlex.quote(value)}\n" for name, value in named.items())
+        )
 
     def _start_keeper(self) -> None:
         """The embedded S3 forgets everything when it ends; the keeper saves it before and restores it after."""
