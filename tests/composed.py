@@ -186,6 +186,15 @@ class Stack:
         run_id: str = data["run"]["runId"]
         return run_id
 
+    def succeeded(self, job: str) -> list[str]:
+        """Ids of the runs of a job that succeeded."""
+        data = self.graphql(
+            """query($job: String!) { runsOrError(filter: {pipelineName: $job, statuses: [SUCCESS]}) {
+               ... on Runs { results { runId } } } }""",
+            job=job,
+        )["runsOrError"]
+        return [run["runId"] for run in data["results"]]
+
     def finished(self, run_id: str, seconds: float = 120) -> dict[str, Any]:
         """Status, tags and the JSON metadata of a run, once it has ended."""
 
