@@ -54,12 +54,12 @@ def is_bundled(platform: Platform, storage_ref: str) -> bool:
 
 
 def wait_for_storage(platform: Platform, env: Mapping[str, str], wait_seconds: float) -> None:
-    """Return when every storage in use answers and takes its credentials.
+    """Return when every storage in use answers and lets its credentials list our buckets.
 
     Raises UserError when one does not answer in time, or at once when it refuses.
     """
     deadline = time.monotonic() + wait_seconds
-    for use in {use.storage_ref: use for use in uses(platform)}.values():
+    for use in uses(platform):
         settings = s3_settings(platform, use.storage_ref, env)
         s3 = aws.s3_client(settings, connect_timeout=3, read_timeout=5, attempts=1)
         while (trouble := _trouble(s3, use)) is not None:

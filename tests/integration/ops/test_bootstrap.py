@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib import request
 
 import psycopg2
 import pytest
@@ -18,6 +19,7 @@ from slipway.aws import s3_client, sqs_client
 from slipway.config.connections import s3_settings as settings_of
 from slipway.config.errors import UserError
 from slipway.config.loader import parse
+from slipway.embedded.s3 import EmbeddedS3
 from slipway.landing.database import engine
 from slipway.ops.bootstrap import bootstrap, reset
 
@@ -241,6 +243,29 @@ def test_a_storage_that_is_not_there(env):
         run(parse(text, "platform.yaml"), env, wait_seconds=0)
     assert "http://127.0.0.1:1 does not answer" in caught.value.message
     assert "storage.default.endpoint" in (caught.value.hint or "")
+
+
+def test_wrong_credentials_are_not_waited_for(env, tmp_path):
+    """Against an S3 that checks them."""
+    with EmbeddedS3(tmp_path / "strict") as strict:
+        request.urlopen(
+            request.Request(
+                f"{strict.endpoint}/moto-api/reset-auth",
+                data=b"0",
+                headers={"Content-Type": "text/plain"},
+                method="POST",
+            )
+        )
+        text, _ = external(env, endpoint=strict.endpoint)
+        with pytest.raises(UserError) as caught:
+            run(parse(text, "platform.yaml"), env, wait_seconds=600)
+    assert (
+        "S3 refuses the credentials of storage.default for the bucket no-lake-here (lake.bucket)"
+        in caught.value.message
+    )
+    assert "InvalidAccessKeyId" in caught.value.message
+    assert "storage.default.access_key_id" in (caught.value.hint or "")
+    assert env["SLIPWAY_S3_SECRET_ACCESS_KEY"] not in str(caught.value)
 
 
 def test_postgres_that_is_not_there(platform, env):
