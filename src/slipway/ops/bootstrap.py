@@ -125,7 +125,9 @@ def reset(platform: Platform, env: Mapping[str, str], report: Report) -> None:
             connection.execute(text(f'DROP SCHEMA "{name}" CASCADE'))
             report(f"Dropped the catalogue {name}")
         connection.execute(
-            text("TRUNCATE slipway_ledger.landing_object, slipway_ledger.landing_batch, slipway_ledger.landing_listing")
+            text(
+                "TRUNCATE slipway_ledger.landing_object, slipway_ledger.landing_batch, slipway_ledger.landing_listing"
+            )
         )
         report("Emptied the ledger")
         identity.create(connection, s3, platform)
