@@ -106,6 +106,7 @@ def tick(
             if fresh is None:
                 break
             active.append(fresh)
+            log.info(f"Claimed {fresh.files} files ({fresh.bytes} bytes) as batch {fresh.id}")
     wanted = [batch for batch in active[: limits.batches] if not runs.get(batch.id)]
     if not wanted:
         return SkipReason(f"{len(active)} batches go on" if active else f"Nothing new in {landing}")
