@@ -56,6 +56,8 @@ class Document:
             self._report(
                 (), f"the character {error.character!r} is not allowed in YAML", None, Position(line, 1)
             )
+        except RecursionError:
+            self._report((), "nested too deeply", None, Position(1, 1))
         if self._root is not None:
             value = self._value(self._root, (), ())
             self.data = {} if value is None else value

@@ -72,5 +72,6 @@ class PlatformFileError(UserError):
 def dotted(path: Path) -> str:
     """A path as people write it; a key that is no plain name is quoted."""
     return ".".join(
-        str(part) if isinstance(part, int) or re.fullmatch(r"[\w-]+", part) else f'"{part}"' for part in path
+        str(part) if isinstance(part, int) or re.fullmatch(r"[\w<>-]+", part) else f'"{part}"'
+        for part in path
     )

@@ -17,6 +17,7 @@ from slipway.config.errors import Path, Problem, dotted
 from slipway.config.model import Platform
 
 QUOTE_IT = "quote it"
+NO_SECRETS = "a secret never stands in platform.yaml itself"
 REFERENCE_HINT = "write {env: NAME}, {file: PATH} or {secret: {name: NAME, key: KEY}}"
 
 
@@ -36,6 +37,8 @@ def spelled_hint(finding: Finding, spelled: str | None) -> str | None:
 def unambiguous(path: Path, problem: Problem) -> Problem:
     """A problem of an unquoted scalar or key with the hint that fits the type which belongs there."""
     members = shapes.members(shapes.at(path))
+    if shapes.is_reference(shapes.at(path)) and str not in members:
+        return replace(problem, message=NO_SECRETS, hint=REFERENCE_HINT)
     if bool in members:
         return replace(problem, hint="write true or false")
     if int in members:
@@ -143,7 +146,7 @@ def _bad_reference(path: Path, value: Any) -> Finding:
         return Finding(path, "no reference", REFERENCE_HINT)
     if str in shapes.members(shapes.at(path)):
         return Finding(path, f"{_named(value)}, and it must be text or a reference", QUOTE_IT)
-    return Finding(path, "a secret never stands in platform.yaml itself", REFERENCE_HINT)
+    return Finding(path, NO_SECRETS, REFERENCE_HINT)
 
 
 _PATTERNS = {

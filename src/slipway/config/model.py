@@ -96,28 +96,28 @@ class SecretReference(StrictModel):
 def _reference_kind(value: Any) -> str | None:
     """Which kind of reference a value is, so that its errors speak of that kind alone."""
     if isinstance(value, str):
-        return "value"
+        return "a value"
     if isinstance(value, StrictModel):
-        return next(iter(type(value).model_fields))
-    if isinstance(value, dict):
-        kinds = [kind for kind in ("env", "file", "secret") if kind in value]
-        return kinds[0] if len(kinds) == 1 else None
-    return None
+        value = dict(value)
+    if not isinstance(value, dict):
+        return None
+    kinds = [kind for kind in ("env", "file", "secret") if kind in value]
+    return f"a {kinds[0]} reference" if len(kinds) == 1 else None
 
 
 Reference = Annotated[
-    Annotated[EnvReference, Tag("env")]
-    | Annotated[FileReference, Tag("file")]
-    | Annotated[SecretReference, Tag("secret")],
+    Annotated[EnvReference, Tag("a env reference")]
+    | Annotated[FileReference, Tag("a file reference")]
+    | Annotated[SecretReference, Tag("a secret reference")],
     Discriminator(_reference_kind),
 ]
 """Where a secret is, never the secret itself."""
 
 ValueOrReference = Annotated[
-    Annotated[str, Tag("value")]
-    | Annotated[EnvReference, Tag("env")]
-    | Annotated[FileReference, Tag("file")]
-    | Annotated[SecretReference, Tag("secret")],
+    Annotated[str, Tag("a value")]
+    | Annotated[EnvReference, Tag("a env reference")]
+    | Annotated[FileReference, Tag("a file reference")]
+    | Annotated[SecretReference, Tag("a secret reference")],
     Discriminator(_reference_kind),
 ]
 

@@ -50,7 +50,7 @@ def leaves(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Field
 
 
 def _without_noise(node: Any, *, names: bool = False) -> Any:
-    """Without titles that repeat the key, and without null, which is no value in platform.yaml.
+    """Without what repeats (titles, defaults of whole sections) and null, which is no value in platform.yaml.
 
     Args:
         node: a schema, or a part of one.
@@ -65,7 +65,7 @@ def _without_noise(node: Any, *, names: bool = False) -> Any:
     result = {
         key: _without_noise(value, names=key in ("properties", "$defs", "patternProperties"))
         for key, value in node.items()
-        if key != "title" and not (key == "default" and value is None)
+        if key != "title" and not (key == "default" and (value is None or isinstance(value, dict)))
     }
     if "anyOf" in result:
         result["anyOf"] = [one for one in result["anyOf"] if one != {"type": "null"}]

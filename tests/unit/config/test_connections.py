@@ -113,7 +113,7 @@ def test_own_postgres(text: str, expected: dict[str, str]) -> None:
 
 def test_a_missing_credential_names_its_key_and_shows_no_value() -> None:
     platform = parse("postgres: {host: db, user: {env: U}, password: {env: P}}", "platform.yaml")
-    with pytest.raises(UserError, match="postgres.password: environment variable P is not set"):
+    with pytest.raises(UserError, match=r"postgres\.password: environment variable P is not set"):
         connections.postgres_url(platform, {"U": "u"})
 
 
@@ -147,5 +147,5 @@ def test_own_storage() -> None:
 
 def test_unknown_storage_names_the_known() -> None:
     platform = parse("storage: {mine: {}}", "platform.yaml")
-    with pytest.raises(UserError, match="no storage 'other' in platform.yaml; it has: default, mine"):
+    with pytest.raises(UserError, match=r"no storage 'other' in platform\.yaml; it has: default, mine"):
         connections.s3_settings(platform, "other", BUNDLED)

@@ -87,11 +87,18 @@ def test_value(text: str, value: str | int) -> None:
         "1 ",
         "1 Gi",
         ".",
-    ]
-    + [
+    ],
+)
+def test_no_quantity(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a quantity"):
+        quantity.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "Mi",
         "+",
-        "-",
         "1e",
         "1e3.0",
         "1ee3",
@@ -99,14 +106,14 @@ def test_value(text: str, value: str | int) -> None:
         "1Kii",
         "1,5",
         "1_000",
-        "٣",
+        "\u0663",
         "0x10",
         "inf",
         "nan",
         "1e3\n",
     ],
 )
-def test_no_quantity(text: str) -> None:
+def test_what_other_readers_of_numbers_take(text: str) -> None:
     with pytest.raises(ValueError, match="is not a quantity"):
         quantity.parse(text)
 

@@ -1,0 +1,68 @@
+"""Every key of platform.yaml changes something: a module outside of the model reads it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from slipway.config import schema
+from slipway.config.model import Platform
+
+SOURCES = Path(__file__).parents[3] / "src" / "slipway"
+
+CONSUMERS = {
+    "infrastructure.resource_profiles.<name>.requests.cpu": "profiles/resolving.py",
+    "infrastructure.resource_profiles.<name>.requests.memory": "profiles/resolving.py",
+    "infrastructure.resource_profiles.<name>.limits.cpu": "config/checks.py",
+    "infrastructure.resource_profiles.<name>.limits.memory": "config/checks.py",
+    "infrastructure.resource_profiles.<name>.limits.ephemeral-storage": "profiles/resolving.py",
+    "infrastructure.resource_profiles.<name>.env.<name>": "profiles/resolving.py",
+    "observability.compute_logs.enabled": "logs/manager.py",
+    "observability.compute_logs.storage_ref": "logs/settings.py",
+    "observability.compute_logs.bucket": "logs/settings.py",
+    "observability.compute_logs.prefix": "logs/settings.py",
+    "observability.compute_logs.retention_days": "ops/bootstrap_storage.py",
+    "observability.compute_logs.local_dir": "logs/settings.py",
+    "observability.compute_logs.upload_interval": "logs/settings.py",
+    "postgres.bundled": "config/checks.py",
+    "postgres.host": "config/connections.py",
+    "postgres.port": "config/connections.py",
+    "postgres.database": "config/connections.py",
+    "postgres.user": "config/connections.py",
+    "postgres.password": "config/connections.py",
+    "postgres.sslmode": "config/connections.py",
+    "storage.<name>.bundled": "config/connections.py",
+    "storage.<name>.endpoint": "config/connections.py",
+    "storage.<name>.public_endpoint": "config/connections.py",
+    "storage.<name>.region": "config/connections.py",
+    "storage.<name>.path_style": "config/connections.py",
+    "storage.<name>.access_key_id": "config/connections.py",
+    "storage.<name>.secret_access_key": "config/connections.py",
+    "lake.storage_ref": "resources/lake.py",
+    "lake.bucket": "resources/lake.py",
+    "lake.prefix": "resources/lake.py",
+    "landing.<name>.storage_ref": "landing/resource.py",
+    "landing.<name>.bucket": "landing/watch.py",
+    "landing.<name>.prefix": "landing/intake.py",
+    "landing.<name>.mode": "landing/watch.py",
+    "code_locations.<name>.path": "launch/launcher.py",
+    "code_locations.<name>.image.repository": "config/model.py",
+    "code_locations.<name>.image.tag": "config/model.py",
+    "code_locations.<name>.python": "ops/compose.py",
+    "code_locations.<name>.profile": "profiles/resolving.py",
+    "code_locations.<name>.env.<name>": "launch/environment.py",
+    "defaults.profile": "profiles/resolving.py",
+}
+UNREAD = {"observability.compute_logs.manager_type": "s3 is its only value; any other is refused"}
+
+
+def test_no_key_is_without_a_consumer() -> None:
+    assert {key for key, _ in schema.leaves(Platform)} == CONSUMERS.keys() | UNREAD.keys()
+
+
+@pytest.mark.parametrize(("key", "module"), CONSUMERS.items())
+def test_the_consumer_reads_it(key: str, module: str) -> None:
+    name = key.removesuffix(".<name>").rsplit(".", 1)[-1].replace("-", "_")
+    tree = ast.parse((SOURCES / module).read_text("utf-8"))
+    read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert name in read, f"{module} does not read {key}"
