@@ -42,7 +42,7 @@ class ComputeLogNotStored(Exception):
 class SlipwayComputeLogManager(ComputeLogManager[DagsterInstance], ConfigurableClass):
     """Logs in S3: partly there while a step runs, whole when it ends, is cancelled or fails.
 
-    S3 never fails a step, and a run waits at most ALLOWANCE_SECONDS in all for one that does not answer.
+    S3 never fails a step, and a run waits at most some seconds in all for one that does not answer.
     """
 
     def __init__(self, settings: LogSettings, inst_data: ConfigurableClassData | None = None) -> None:
@@ -101,12 +101,10 @@ class SlipwayComputeLogManager(ComputeLogManager[DagsterInstance], ConfigurableC
 
     def _finish(self, log_key: Sequence[str], shipment: Shipment) -> StoreUnavailable | None:
         patience = Patience(self._files.folder / log_key[0] / "waited")
-        started = time.monotonic()
-        problem = shipment.finish(patience.left())
+        problem = shipment.finish(patience.begin())
+        patience.end(in_vain=problem is not None)
         if problem is None:
             self._files.remove(log_key)
-        else:
-            patience.spend(time.monotonic() - started)
         self._files.remove_leftovers()
         return problem
 

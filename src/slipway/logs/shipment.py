@@ -74,6 +74,8 @@ class Shipment:
                     self._send_news(io_type)
             except StoreUnavailable as error:
                 self._problem = error
+            except OSError as error:
+                self._problem = StoreUnavailable(str(error))
         self._send_final()
 
     def _send_news(self, io_type: ComputeIOType) -> None:
