@@ -18,6 +18,7 @@ from slipway.config.connections import postgres_url, s3_settings
 from slipway.config.errors import UserError
 from slipway.config.model import Landing, Platform
 from slipway.demo_data import land, make_sample
+from slipway.demo_data.landing import arrivals
 from slipway.ops.processes.laptop import Laptop
 from slipway.resources.duckdb import open_connection
 from slipway.resources.lake import attach, metadata_schema
@@ -41,7 +42,9 @@ class Progress:
     landed: int = 0
     to_land: int = 0
     seen: int = 0
-    """Objects in the ledger."""
+    """Object versions in the ledger."""
+    keys_to_see: int = 0
+    """Landed keys that are not in the ledger yet."""
     claimed: int = 0
     done: int = 0
     quarantined: int = 0
@@ -54,7 +57,8 @@ class Progress:
     @property
     def settled(self) -> bool:
         """Whether everything that was landed has been dealt with and nothing runs any more."""
-        dealt_with = self.seen > 0 and self.done + self.quarantined == self.seen
+        all_seen = self.seen > 0 and self.keys_to_see == 0
+        dealt_with = all_seen and self.done + self.quarantined == self.seen
         return self.landed == self.to_land > 0 and dealt_with and self.runs_active == 0 and self.runs_done > 0
 
     def line(self) -> str:
@@ -74,21 +78,16 @@ class Sample:
     def __init__(self, platform: Platform, env: dict[str, str], folder: Path) -> None:
         self.landed = 0
         self.to_land = 0
+        files = make_sample(folder)
+        self.keys = len({key for key, _ in arrivals(files, DAYS)})
+        """Keys that are landed, some of them twice: a correction has the key of what it corrects."""
         self._failure: BaseException | None = None
-        self._ended = False
         landing = landing_of(platform)
         client = s3_client(s3_settings(platform, landing.storage_ref, env))
 
         def run() -> None:
             try:
-                land(
-                    client,
-                    landing.bucket,
-                    landing.prefix,
-                    make_sample(folder),
-                    days=DAYS,
-                    progress=self._note,
-                )
+                land(client, landing.bucket, landing.prefix, files, days=DAYS, progress=self._note)
             except BaseException as failure:
                 self._failure = failure
 
@@ -157,10 +156,14 @@ def observe(laptop: Laptop, sample: Sample) -> Progress:
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT state, count(*) FROM slipway_ledger.landing_object WHERE landing = %s GROUP BY state",
+                "SELECT state, count(*) FROM slipway.landing_object WHERE landing = %s GROUP BY state",
                 (LANDING,),
             )
             files = dict(cursor.fetchall())
+            cursor.execute(
+                "SELECT count(DISTINCT key) FROM slipway.landing_object WHERE landing = %s", (LANDING,)
+            )
+            seen = cursor.fetchone()
             cursor.execute(
                 sql.SQL("SELECT coalesce(sum(record_count), 0) FROM {}.ducklake_table_stats").format(
                     sql.Identifier(metadata_schema(LOCATION))
@@ -174,6 +177,7 @@ def observe(laptop: Laptop, sample: Sample) -> Progress:
         landed=landed,
         to_land=to_land,
         seen=sum(files.values()),
+        keys_to_see=sample.keys - (seen[0] if seen else 0),
         claimed=files.get("claimed", 0),
         done=files.get("done", 0) + files.get("superseded", 0),
         quarantined=files.get("quarantined", 0),
