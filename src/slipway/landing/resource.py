@@ -20,10 +20,11 @@ from sqlalchemy import Engine
 from slipway import aws, config
 from slipway.config.connections import postgres_url, s3_settings
 from slipway.config.errors import UserError
+from slipway.config.presence import on_platform
 from slipway.landing import ledger
 from slipway.landing.database import engine
 from slipway.landing.download import LandingUnavailable, Vanished, fetch, local_name
-from slipway.landing.tags import BATCH_TAG, LANDING_TAG, has_platform
+from slipway.landing.tags import BATCH_TAG, LANDING_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -133,7 +134,7 @@ class LandingResource(ConfigurableResource["LandingResource"]):
 
         Raises ClaimLost when the batch was taken back from this run, LandingUnavailable when S3 fails.
         """
-        if not has_platform(os.environ):
+        if not on_platform(os.environ):
             return Batch(() if self.local_folder is None else _local(Path(self.local_folder)))
         platform = config.current()
         if self.landing not in platform.landing:

@@ -27,12 +27,13 @@ from sqlalchemy import Engine
 
 from slipway import config
 from slipway.config.connections import postgres_url
+from slipway.config.presence import on_platform
 from slipway.landing import ledger
 from slipway.landing.database import engine
 from slipway.landing.isolation import verdict
 from slipway.landing.outcome import Progress, failure, progress, runs_of
 from slipway.landing.resource import MAX_BYTES, MAX_FILES
-from slipway.landing.tags import BATCH_TAG, LANDING_TAG, has_platform
+from slipway.landing.tags import BATCH_TAG, LANDING_TAG
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -75,7 +76,7 @@ def landing_sensor(
         description=f"Starts {job.name} for the files that arrive in the landing {landing}.",
     )
     def evaluate(context: SensorEvaluationContext) -> list[RunRequest] | SkipReason:
-        if not has_platform(os.environ):
+        if not on_platform(os.environ):
             return SkipReason("No platform: Dagster runs alone here, and no landing is watched")
         platform = config.current()
         if landing not in platform.landing:

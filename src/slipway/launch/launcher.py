@@ -7,9 +7,9 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from dagster import DagsterInstance, DagsterRun, MetadataValue
+from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher, MetadataValue
 from dagster._core.events import EngineEventData
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._core.storage.dagster_run import DagsterRunStatus
@@ -19,6 +19,7 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_
 from slipway import config, profiles
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
+from slipway.config.presence import is_development
 from slipway.launch import diagnosis, frozen, runtimes
 from slipway.launch.adapter import LOG_LINES, Adapter, EngineUnreachable, Phase, WorkerState, WorkOrder
 from slipway.launch.environment import run_environment
@@ -54,8 +55,12 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
-        """Made by Dagster when the instance is loaded."""
+    def from_config_value(  # type: ignore[override]  # Dagster takes any run launcher
+        cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]
+    ) -> RunLauncher[DagsterInstance]:
+        """Made by Dagster when the instance is loaded; Dagster's own launcher under `dg dev`."""
+        if is_development(os.environ):
+            return DefaultRunLauncher(inst_data)
         return cls(inst_data=inst_data)
 
     @cached_property

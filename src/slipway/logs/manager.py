@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 from dagster import DagsterInstance
@@ -22,6 +23,7 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from slipway import config
+from slipway.config.presence import development_folder, is_development
 from slipway.logs.capture import captured
 from slipway.logs.files import LocalLogs
 from slipway.logs.patience import Patience
@@ -69,9 +71,13 @@ class SlipwayComputeLogManager(ComputeLogManager[DagsterInstance], ConfigurableC
     ) -> ComputeLogManager[DagsterInstance]:
         """Made by Dagster when logs are first used; its own local manager where platform.yaml turns S3 off.
 
+        Local too under `dg dev`, where there is no platform.
+
         Raises:
             UserError: platform.yaml cannot be used.
         """
+        if is_development(os.environ):
+            return LocalComputeLogManager(str(development_folder(Path.cwd()) / "logs"), inst_data=inst_data)
         settings = log_settings(config.current(), os.environ)
         if not settings.enabled:
             return LocalComputeLogManager(str(settings.local_dir), inst_data=inst_data)

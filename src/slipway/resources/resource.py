@@ -15,6 +15,7 @@ from dagster import ConfigurableResource
 from pydantic import Field
 
 from slipway import config, identity
+from slipway.config.presence import on_platform
 from slipway.resources.duckdb import identifier, literal, open_connection
 from slipway.resources.lake import attach, attach_local
 
@@ -56,7 +57,7 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
         connection = open_connection(os.environ)
         try:
             location = os.environ.get("SLIPWAY_LOCATION") or self.local_name
-            if on_platform():
+            if on_platform(os.environ):
                 platform = config.current(os.environ)
                 identity.check(platform, os.environ)
                 attach(connection, platform, location, os.environ, read_only=read_only)
@@ -96,11 +97,6 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
                 raise
         if claim is not None:
             claim.finish()
-
-
-def on_platform() -> bool:
-    """Whether this process belongs to a platform, rather than to a project run on its own."""
-    return bool(os.environ.get("SLIPWAY_PLATFORM") or os.environ.get("SLIPWAY_PLATFORM_JSON"))
 
 
 def _sign(connection: duckdb.DuckDBPyConnection, token: str) -> None:

@@ -11,9 +11,13 @@ from typing import Any, Self
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
 
+from slipway.config.presence import development_folder, is_development
+
 
 def artifact_folder(env: Mapping[str, str]) -> Path:
     """The run's scratch; outside a run the state folder or, in a container, its /tmp."""
+    if is_development(env):
+        return development_folder(Path.cwd()) / "artifacts"
     if scratch := env.get("SLIPWAY_SCRATCH"):
         return Path(scratch) / "dagster"
     if env.get("SLIPWAY_RUNTIME") == "process":

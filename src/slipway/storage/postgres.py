@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from pathlib import Path
+from typing import Any
 
 import psycopg2.errors
 import sqlalchemy
 from dagster import EventLogEntry
+from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.event_log import PostgresEventLogStorage
@@ -19,6 +22,7 @@ from dagster_postgres.utils import DagsterPostgresException, retry_pg_connection
 from slipway import config
 from slipway.config.connections import postgres_url
 from slipway.config.errors import UserError
+from slipway.config.presence import development_folder, is_development
 from slipway.storage.engine import engine
 from slipway.storage.run_metadata import annotate
 
@@ -90,14 +94,16 @@ class SlipwayStorage(DagsterPostgresStorage):
         return {}
 
     @classmethod
-    def from_config_value(
+    def from_config_value(  # type: ignore[override]  # Dagster takes any storage
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> Self:
-        """Made by Dagster when the instance is loaded.
+    ) -> DagsterStorage:
+        """Made by Dagster when the instance is loaded; files of this machine under `dg dev`.
 
         Raises:
             UserError: platform.yaml is wrong, or its Postgres cannot be reached.
         """
+        if is_development(os.environ):
+            return DagsterSqliteStorage(str(development_folder(Path.cwd()) / "storage"), inst_data=inst_data)
         return cls(postgres_url(config.current()), inst_data=inst_data)
 
 
