@@ -19,6 +19,7 @@ from slipway.config.errors import UserError
 from slipway.config.model import Landing, Platform
 from slipway.demo_data import land, make_sample
 from slipway.demo_data.landing import arrivals
+from slipway.landing.schema.tables import SCHEMA, landing_object
 from slipway.ops.processes.laptop import Laptop
 from slipway.resources.duckdb import open_connection
 from slipway.resources.lake import attach, metadata_schema
@@ -155,13 +156,14 @@ def observe(laptop: Laptop, sample: Sample) -> Progress:
     connection = psycopg2.connect(postgres_url(laptop.platform, laptop.env))
     try:
         with connection, connection.cursor() as cursor:
+            ledger = sql.Identifier(SCHEMA, landing_object.name)
             cursor.execute(
-                "SELECT state, count(*) FROM slipway.landing_object WHERE landing = %s GROUP BY state",
+                sql.SQL("SELECT state, count(*) FROM {} WHERE landing = %s GROUP BY state").format(ledger),
                 (LANDING,),
             )
             files = dict(cursor.fetchall())
             cursor.execute(
-                "SELECT count(DISTINCT key) FROM slipway.landing_object WHERE landing = %s", (LANDING,)
+                sql.SQL("SELECT count(DISTINCT key) FROM {} WHERE landing = %s").format(ledger), (LANDING,)
             )
             seen = cursor.fetchone()
             cursor.execute(
