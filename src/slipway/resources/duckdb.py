@@ -44,6 +44,8 @@ def open_connection(env: Mapping[str, str] = os.environ) -> duckdb.DuckDBPyConne
         for extension in EXTENSIONS:
             connection.load_extension(str(extension_path(extension)))
         connection.execute("SET TimeZone = 'UTC'")
+        # After two seconds the bar would be drawn into whatever reads standard output.
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(f"SET temp_directory = {literal(spill_folder(env))}")
         for variable, setting, value in settings(env):
             try:

@@ -55,6 +55,7 @@ def test_settings_come_from_the_environment(tmp_path):
         assert Path(setting(connection, "temp_directory")).parent == tmp_path / "a" / "b"
         assert setting(connection, "max_temp_directory_size") == "2.0 GiB"
         assert setting(connection, "preserve_insertion_order") == "false"
+        assert setting(connection, "enable_progress_bar") == "false"
 
 
 def test_a_setting_that_duckdb_refuses_is_named():
