@@ -30,7 +30,7 @@ def test_landed_files_become_rows_of_the_mart_within_a_minute(stack: Stack) -> N
 
 
 def revenue(sample: Path) -> list[dict[str, Any]]:
-    """What the files say, without DuckDB."""
+    """What the files say, in whole cents, without DuckDB; the marts have the currency's unit."""
     stores = {}
     for line in (sample / "stores" / "2018-09-01.jsonl").read_text().splitlines():
         store = json.loads(line)
@@ -41,6 +41,6 @@ def revenue(sample: Path) -> list[dict[str, Any]]:
             key = (stores[order["store_id"]], order["ordered_at"][:10])
             totals[key].append(int(order["order_total"]))
     return [
-        {"store": store, "day": day, "orders": len(found), "total": sum(found)}
+        {"store": store, "day": day, "orders": len(found), "total": sum(found) / 100}
         for (store, day), found in sorted(totals.items())
     ]
