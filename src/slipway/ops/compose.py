@@ -127,6 +127,7 @@ def _locations(platform: Platform, modules: Mapping[str, str]) -> dict[str, Any]
                 "dockerfile": "docker/location.Dockerfile",
                 "args": {"LOCATION": path, "PYTHON_VERSION": location.python},
             },
+            "pull_policy": _Alias("*built"),
             "command": _with_files(server, from_files),
             "environment": {
                 "<<": _Alias("[*environment, *platform-environment]"),

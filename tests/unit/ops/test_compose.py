@@ -44,6 +44,11 @@ def test_a_location_becomes_a_hardened_service_of_its_own() -> None:
     assert service["develop"]["watch"][0]["path"] == "./projects/shop"
 
 
+def test_what_is_built_here_is_never_pulled() -> None:
+    for name, service in services(code_locations={"shop": location()}).items():
+        assert ("build" in service) == (service.get("pull_policy") == "never"), name
+
+
 def test_rendering_twice_changes_nothing() -> None:
     once = rendered(code_locations={"shop": location()})
     platform = Platform.model_validate({"code_locations": {"shop": location()}})
