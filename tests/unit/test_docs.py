@@ -1,13 +1,17 @@
-"""The documentation says only what is so: its examples load, its verbs and options exist, its links lead somewhere."""
+"""README and docs hold: examples load, commands and options exist, links and paths lead somewhere."""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
-from collections.abc import Iterator
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -15,20 +19,26 @@ import yaml
 
 from slipway.cli import cli
 from slipway.config import loader
-from slipway.config.model import Platform
+from slipway.config.errors import PlatformFileError
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [
-    ROOT / "README.md",
-    *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted(ROOT.glob("code_locations/*/README.md")),
-]
-SHELL = ("sh", "bash", "console")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+IMAGINED = {"code_locations/weather"}
+"""What examples make, and the repository does not have."""
+
+COMPOSE_KEYS = {"services", "volumes", "networks", "configs", "secrets"}
+
+LAUNCHERS = (
+    r"(?:\.venv/bin/|\$BIN/)?",
+    r"docker compose (?:exec|run)(?: --?[\w-]+)* [\w-]+ ",
+)
+"""What may stand before `slipway`."""
 
 
 @dataclass(frozen=True)
-class Example:
-    """A fenced block of a page."""
+class Block:
+    """A fenced example."""
 
     page: Path
     line: int
@@ -39,107 +49,213 @@ class Example:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
-def examples() -> Iterator[Example]:
-    for page in PAGES:
-        fence: tuple[int, str] | None = None
-        lines: list[str] = []
-        for number, line in enumerate(page.read_text().splitlines(), 1):
-            stripped = line.strip()
-            if not stripped.startswith("```"):
-                lines.append(line)
-            elif fence is None:
-                fence, lines = (number, stripped[3:].strip()), []
-            else:
-                yield Example(page, fence[0], fence[1], "\n".join(lines))
-                fence = None
+def blocks(page: Path) -> Iterator[Block]:
+    """Every fenced example of a page, with the line of its fence."""
+    fence = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+    text = page.read_text()
+    for found in fence.finditer(text):
+        line = text.count("\n", 0, found.start()) + 1
+        yield Block(page, line, found[1], found[2])
 
 
-EXAMPLES = list(examples())
+def prose(page: Path) -> str:
+    """A page without its fenced examples; lines stay where they are."""
+    return re.sub(
+        r"^ *```.*?^ *```$",
+        lambda found: "\n" * found[0].count("\n"),
+        page.read_text(),
+        flags=re.MULTILINE | re.DOTALL,
+    )
 
 
-def of(*languages: str) -> list[Example]:
-    return [example for example in EXAMPLES if example.language in languages]
+BLOCKS = [block for page in PAGES for block in blocks(page)]
 
 
-def is_platform(example: Example) -> bool:
-    keys = set(re.findall(r"^([a-z_]+):", example.text, re.MULTILINE))
-    return bool(keys & Platform.model_fields.keys())
+# Each kind of example
 
 
-@pytest.mark.parametrize("example", [found for found in of("yaml") if is_platform(found)], ids=str)
-def test_a_platform_yaml_of_the_documentation_loads(example: Example) -> None:
-    text = example.text
-    if "profile: small" in text and "resource_profiles:" not in text:
-        # a snippet of a file that defines it elsewhere
-        text += "\ninfrastructure: {resource_profiles: {small: {limits: {memory: 1Gi}}}}\n"
-    if "image:" not in text and "code_locations:" in text:
-        merged = yaml.safe_load(text)
-        for name, location in merged["code_locations"].items():
-            location.setdefault("path", f"code_locations/{name}")
-            location.setdefault("image", {"repository": f"slipway/{name}", "tag": "0.1.0"})
-        text = yaml.safe_dump(merged)
-    loader.parse(text, str(example))
+class _ComposeLoader(yaml.SafeLoader):
+    """YAML with Compose's own tags, such as !override."""
 
 
-@pytest.mark.parametrize("example", of("python"), ids=str)
-def test_python_of_the_documentation_compiles(example: Example) -> None:
-    ast.parse(example.text, str(example))
+_ComposeLoader.add_multi_constructor(
+    "!",
+    lambda loader, suffix, node: (
+        loader.construct_sequence(node)
+        if isinstance(node, yaml.SequenceNode)
+        else loader.construct_mapping(node)
+        if isinstance(node, yaml.MappingNode)
+        else loader.construct_scalar(node)
+    ),
+)
 
 
-def verbs() -> Iterator[tuple[str, list[str]]]:
-    """Every `slipway …` of the pages, in blocks and in the text."""
-    for example in of(*SHELL):
-        for line in example.text.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            for index, word in enumerate(words):
-                if word.removeprefix(".venv/bin/") == "slipway" and index + 1 < len(words):
-                    yield str(example), words[index + 1 :]
-    for page in PAGES:
-        for text in re.findall(r"`slipway ([^`]+)`", page.read_text()):
-            yield str(page.relative_to(ROOT)), shlex.split(text)
+def check_yaml(text: str) -> None:
+    """A compose file's example is YAML; any other is a platform.yaml, whole or to be put into ours."""
+    data = yaml.load(text, _ComposeLoader)
+    if set(data) <= COMPOSE_KEYS:
+        return
+    try:
+        loader.parse(text, "example")
+    except PlatformFileError:
+        ours = yaml.safe_load((ROOT / "platform.yaml").read_text())
+        # Storage, Postgres and landings are given whole, profiles and locations one by one.
+        base = {key: ours[key] for key in ("infrastructure", "code_locations") if key in ours}
+        loader.parse(yaml.safe_dump(merged(base, data)), "example put into platform.yaml")
 
 
-@pytest.mark.parametrize(("where", "words"), list(verbs()))
-def test_a_verb_of_the_documentation_exists_with_its_options(where: str, words: list[str]) -> None:
-    context = click.Context(cli)
-    for verb in words[0].split("|"):
-        if not re.fullmatch(r"[a-z-]+", verb):
-            continue
-        command = cli.get_command(context, verb)
-        assert command is not None, f"{where}: there is no verb {verb}"
-        options = {option for parameter in command.params for option in parameter.opts}
-        if isinstance(command, click.Group):
-            options |= {
-                option
-                for name in command.list_commands(context)
-                for parameter in command.get_command(context, name).params
-                for option in parameter.opts
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two maps as Helm merges them."""
+    return {
+        **below,
+        **{
+            key: merged(below[key], value)
+            if isinstance(value, dict) and isinstance(below.get(key), dict)
+            else value
+            for key, value in above.items()
+        },
+    }
+
+
+def check_shell(text: str) -> None:
+    """Shell that a shell reads, calling verbs and targets that exist."""
+    script = "\n".join(
+        line.removeprefix("$ ")
+        for line in text.splitlines()
+        if not ("$ " in text and line[:2] not in ("$ ", "  "))
+    )
+    read = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    assert read.returncode == 0, read.stderr
+    for line in script.replace("\\\n", " ").splitlines():
+        check_command(line)
+
+
+CHECKS: dict[str, Callable[[str], object]] = {
+    "yaml": check_yaml,
+    "json": json.loads,
+    "toml": tomllib.loads,
+    "python": ast.parse,
+    "sh": check_shell,
+    "console": check_shell,
+    "sql": str.strip,
+    "": str.strip,
+}
+
+
+def check_command(text: str) -> None:
+    """Check the call of `slipway` or `make` in a line; other commands are other projects' affair.
+
+    Raises:
+        AssertionError: there is no such verb, option or target.
+    """
+    command = text.split(" #")[0].strip()
+    command = re.sub(r"^(?:\w+=\S* )*", "", command)
+    for before in LAUNCHERS:
+        if found := re.match(rf"{before}slipway\b(?!\S)(.*)", command):
+            check_slipway(shlex.split(found[1]))
+            return
+    if found := re.match(r"make ([a-z][a-z-]*)", command):
+        assert re.search(rf"^{found[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), f"make {found[1]}"
+
+
+def check_slipway(arguments: list[str]) -> None:
+    """Check verbs and options of one call."""
+    current: click.Command = cli
+    path = ["slipway"]
+    for argument in arguments:
+        if isinstance(current, click.Group) and not argument.startswith("-"):
+            found = current.get_command(click.Context(current), argument)
+            assert found is not None, f"there is no `{' '.join([*path, argument])}`"
+            current = found
+            path.append(argument)
+        elif argument.startswith("-"):
+            known = {
+                name for parameter in current.params for name in (*parameter.opts, *parameter.secondary_opts)
             }
-        named = [word.strip("[]") for word in words if word.strip("[]").startswith("--")]
-        for option in (part for word in named for part in word.split("|")):
-            assert option in options, f"{where}: slipway {verb} has no option {option}"
+            assert argument.split("=")[0] in {*known, "--help", "-h"}, f"`{' '.join(path)}` has no {argument}"
 
 
-def links() -> Iterator[tuple[str, Path, str]]:
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
-            if "://" not in target:
-                yield str(page.relative_to(ROOT)), page.parent, target
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_an_example_holds(block: Block) -> None:
+    CHECKS[block.language](block.text)
 
 
-@pytest.mark.parametrize(("where", "folder", "target"), list(links()))
-def test_a_link_of_the_documentation_leads_somewhere(where: str, folder: Path, target: str) -> None:
-    assert (folder / target).exists(), f"{where}: {target} does not exist"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_the_text_exist(page: Path) -> None:
+    for number, line in enumerate(prose(page).splitlines(), 1):
+        for command in re.findall(r"`([^`]+)`", line):
+            try:
+                check_command(command)
+            except (AssertionError, ValueError) as error:
+                raise AssertionError(f"{page.relative_to(ROOT)}:{number}: {error}") from None
 
 
-def test_make_targets_of_the_documentation_exist() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    text = "\n".join(page.read_text() for page in PAGES)
-    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
-    assert named <= targets, f"no such targets: {sorted(named - targets)}"
+# Links and paths
 
 
-def test_every_page_is_reached_from_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    missing = [page.name for page in (ROOT / "docs").glob("*.md") if f"docs/{page.name}" not in readme]
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            dead.append(target)
+    assert dead == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_paths_in_the_text_exist(page: Path) -> None:
+    top = "|".join(re.escape(path.name) for path in ROOT.iterdir() if path.is_dir() and path.name[0] != ".")
+    named = re.findall(rf"`((?:{top})/[\w./-]*)`", prose(page))
+    missing = [
+        path
+        for path in named
+        if not (ROOT / path).exists() and not any(path.startswith(imagined) for imagined in IMAGINED)
+    ]
     assert missing == []
+
+
+# The checks themselves
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("yaml", "observabilty: {}\n"),
+        ("yaml", "code_locations: {a: {path: a, image: {repository: r, tag: t}, profile: absent}}\n"),
+        ("yaml", "a: [\n"),
+        ("sh", "slipway chekc\n"),
+        ("sh", "SLIPWAY_UI_PORT=1 .venv/bin/slipway check --jsno\n"),
+        ("console", "$ docker compose run --rm bootstrap slipway storage forget\n"),
+        ("sh", "make dmeo ONCE=1\n"),
+        ("sh", "if true\n"),
+        ("python", "def f(:\n"),
+        ("toml", "a = \n"),
+    ],
+)
+def test_a_wrong_example_is_found(language: str, text: str) -> None:
+    with pytest.raises((AssertionError, PlatformFileError, yaml.YAMLError, SyntaxError, ValueError)):
+        CHECKS[language](text)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("yaml", "code_locations: {ecommerce: {profile: medium}}\n"),
+        ("yaml", 'services:\n  webserver:\n    ports: !override ["127.0.0.1:8080:3000"]\n'),
+        ("sh", "SLIPWAY_UI_PORT=1 .venv/bin/slipway check --json platform.yaml  # all mistakes\n"),
+        ("console", "$ docker compose run --rm --no-deps bootstrap slipway storage reset --yes\nforgotten\n"),
+        ("sh", "make demo ONCE=1\naws s3 ls\n"),
+    ],
+)
+def test_a_right_example_is_taken(language: str, text: str) -> None:
+    CHECKS[language](text)
