@@ -90,12 +90,15 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             self._instance.report_engine_event(f"Warning: {warning}", run)
         order = self._order(run, platform, location, decided)
         worker = _patiently(lambda: self._adapter.start(order))
+        tags = decided.profile.tags()
         self._instance.report_engine_event(
-            f"Launched {worker} with profile '{decided.profile.name}' ({decided.profile.source}).",
+            f"Launched {worker} with profile '{decided.profile.name}' ({decided.profile.source}): "
+            f"CPU {tags['slipway/cpu']}, memory {tags['slipway/memory']}, scratch {tags['slipway/scratch']}; "
+            f"DuckDB: memory {tags['slipway/duckdb_memory_limit']}, threads {tags['slipway/duckdb_threads']}.",
             run,
             EngineEventData(
                 {
-                    **{key: MetadataValue.text(value) for key, value in decided.profile.tags().items()},
+                    **{key: MetadataValue.text(value) for key, value in tags.items()},
                     **{
                         key: MetadataValue.text(value)
                         for key, value in sorted(order.env.items())
