@@ -253,7 +253,9 @@ def test_a_run_executes_on_it(instance: DagsterInstance) -> None:
     stats = instance.get_run_stats(result.run_id)
     assert stats.steps_succeeded == 1
     # There is no bucket: that is among the run's events, at once, and fails nothing.
-    messages = [record.event_log_entry.to_json() for record in instance.get_records_for_run(result.run_id).records]
+    messages = [
+        record.event_log_entry.to_json() for record in instance.get_records_for_run(result.run_id).records
+    ]
     assert any("the bucket of observability.compute_logs does not exist" in message for message in messages)
 
 
