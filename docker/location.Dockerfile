@@ -7,7 +7,7 @@ FROM ${PYTHON_IMAGE} AS base
 RUN python -c "import compileall, re, sysconfig; compileall.compile_dir(sysconfig.get_path('stdlib'), quiet=2, workers=0, rx=re.compile('/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/'))" \
  && useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin slipway \
  && chown 10001:10001 /tmp && chmod 1777 /tmp
-ENV PATH=/opt/venv/bin:$PATH VIRTUAL_ENV=/opt/venv HOME=/tmp \
+ENV PATH=/opt/venv/bin:$PATH VIRTUAL_ENV=/opt/venv \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DAGSTER_HOME=/opt/slipway
 
 FROM ${PYTHON_IMAGE} AS uv
@@ -36,4 +36,6 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=bind,from=uv,source=/opt
     chmod -R a+rX /opt/location && /opt/uv/bin/uv pip install --quiet --no-deps --editable /opt/location \
  && python -m compileall -q /opt/location
 WORKDIR /opt/location
+# Not before: what a build leaves in its home, a run would copy into its scratch.
+ENV HOME=/tmp
 USER 10001

@@ -7,7 +7,7 @@ RUN python -c "import compileall, re, sysconfig; compileall.compile_dir(sysconfi
  && useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin slipway \
  && install -d -o 10001 -g 10001 /var/lib/slipway/storage \
  && chown 10001:10001 /tmp && chmod 1777 /tmp
-ENV PATH=/opt/venv/bin:$PATH VIRTUAL_ENV=/opt/venv HOME=/tmp \
+ENV PATH=/opt/venv/bin:$PATH VIRTUAL_ENV=/opt/venv \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DAGSTER_HOME=/opt/slipway
 
 FROM ${PYTHON_IMAGE} AS uv
@@ -30,5 +30,7 @@ RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv --mount=type=bind,fr
     /opt/uv/bin/uv pip install --quiet --no-cache --no-deps /wheel/*.whl
 COPY --chmod=644 dagster.yaml /opt/slipway/
 WORKDIR /opt/slipway
+# Not before: what a build leaves in its home, a run would copy into its scratch.
+ENV HOME=/tmp
 USER 10001
 CMD ["slipway", "--help"]

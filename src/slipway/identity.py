@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from slipway import aws
 from slipway.config.connections import postgres_url, s3_settings
 from slipway.config.errors import UserError
-from slipway.landing.database import engine
-from slipway.landing.schema.tables import storage_identity
+from slipway.database.engine import engine
+from slipway.database.tables import storage_identity
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -16,9 +16,9 @@ from sqlalchemy import text
 from slipway.aws import s3_client
 from slipway.config.connections import S3Settings
 from slipway.config.loader import load
+from slipway.database.engine import engine
 from slipway.demo_data import land, make_sample
 from slipway.landing import intake
-from slipway.landing.database import engine
 from slipway.ops.bootstrap import bootstrap
 from slipway.resources import LakeResource
 

@@ -11,7 +11,7 @@ from dagster._daemon.daemon import DaemonIterator, DagsterDaemon
 
 from slipway import config
 from slipway.config.connections import postgres_url
-from slipway.landing.database import engine
+from slipway.database.engine import engine
 from slipway.landing.watch import Watch
 
 

@@ -19,10 +19,10 @@ from botocore.exceptions import ClientError
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from slipway.database.tables import landing_listing as listing
 from slipway.landing import ledger
 from slipway.landing.events import Hint, UnknownMessage, hints
 from slipway.landing.objects import Seen, is_file
-from slipway.landing.schema.tables import landing_listing as listing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

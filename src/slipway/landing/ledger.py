@@ -27,11 +27,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from slipway.database.tables import landing_batch as batch
+from slipway.database.tables import landing_object as obj
+from slipway.database.tables import storage_identity
 from slipway.landing.isolation import Attempt, Quarantine, Retry, Split, Verdict, halves
 from slipway.landing.objects import Known, Seen, changed
-from slipway.landing.schema.tables import landing_batch as batch
-from slipway.landing.schema.tables import landing_object as obj
-from slipway.landing.schema.tables import storage_identity
 
 _INTAKE_LOCK = 0x511B
 ERROR_LENGTH = 4000

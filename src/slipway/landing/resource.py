@@ -21,8 +21,8 @@ from slipway import aws, config
 from slipway.config.connections import postgres_url, s3_settings
 from slipway.config.errors import UserError
 from slipway.config.presence import on_platform
+from slipway.database.engine import engine
 from slipway.landing import ledger
-from slipway.landing.database import engine
 from slipway.landing.download import LandingUnavailable, Vanished, fetch, local_name
 from slipway.landing.tags import BATCH_TAG, LANDING_TAG
 

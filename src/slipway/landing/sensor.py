@@ -28,8 +28,8 @@ from sqlalchemy import Engine
 from slipway import config
 from slipway.config.connections import postgres_url
 from slipway.config.presence import on_platform
+from slipway.database.engine import engine
 from slipway.landing import ledger
-from slipway.landing.database import engine
 from slipway.landing.isolation import verdict
 from slipway.landing.outcome import Progress, failure, progress, runs_of
 from slipway.landing.resource import MAX_BYTES, MAX_FILES

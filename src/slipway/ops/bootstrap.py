@@ -10,8 +10,9 @@ from slipway import identity
 from slipway.config.connections import postgres_url
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
-from slipway.landing import intake, schema
-from slipway.landing.database import engine
+from slipway.database import upgrade
+from slipway.database.engine import engine
+from slipway.landing import intake
 from slipway.ops.bootstrap_lake import ensure_lake
 from slipway.ops.bootstrap_postgres import dagster_schema, wait_for_postgres
 from slipway.ops.bootstrap_storage import (
@@ -61,7 +62,7 @@ def _steps(platform: Platform, env: Mapping[str, str], url: str, report: Report,
     dagster_schema(env)
     report("Dagster's tables are up to date")
     with engine(url).begin() as connection:
-        schema.upgrade(connection)
+        upgrade(connection)
     report("The ledger's tables are up to date")
 
     wait_for_storage(platform, env, wait_seconds)
@@ -120,7 +121,7 @@ def reset(platform: Platform, env: Mapping[str, str], report: Report) -> None:
         report(line)
     s3 = storage_client(platform, platform.lake.storage_ref, env)
     with engine(url).begin() as connection:
-        schema.upgrade(connection)
+        upgrade(connection)
         for name in lake_schemas(connection):
             connection.execute(text(f'DROP SCHEMA "{name}" CASCADE'))
             report(f"Dropped the catalogue {name}")

@@ -8,7 +8,7 @@ from contextlib import closing
 from sqlalchemy import text
 
 from slipway.config.model import Platform
-from slipway.landing.database import engine
+from slipway.database.engine import engine
 from slipway.resources.duckdb import open_connection
 from slipway.resources.lake import attach, metadata_schema
 

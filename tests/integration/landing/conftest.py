@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 from slipway import identity
 from slipway.aws import s3_client
 from slipway.config.connections import s3_settings as settings_of
-from slipway.landing import schema
-from slipway.landing.database import engine
+from slipway.database import upgrade
+from slipway.database.engine import engine
 from slipway.ops.bootstrap_lake import ensure_lake
 from slipway.resources import LakeResource
 
@@ -19,7 +19,7 @@ def database(postgres_url: str) -> Iterator[Engine]:
     """A database with an empty ledger."""
     found = engine(postgres_url)
     with found.begin() as connection:
-        schema.upgrade(connection)
+        upgrade(connection)
     yield found
     found.dispose()
 

@@ -12,11 +12,11 @@ from sqlalchemy import Engine, select
 from slipway import identity
 from slipway.aws import s3_client
 from slipway.config.connections import s3_settings as settings_of
+from slipway.database.tables import landing_object as obj
 from slipway.landing import ClaimLost, LandingResource, ledger
 from slipway.landing.isolation import Retry
 from slipway.landing.objects import Seen
 from slipway.landing.resource import ClaimedBatch, LandedFile
-from slipway.landing.schema.tables import landing_object as obj
 from slipway.resources import LakeResource
 
 

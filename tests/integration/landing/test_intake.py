@@ -13,8 +13,8 @@ from sqlalchemy import Engine, select
 from slipway import identity
 from slipway.aws import s3_client, sqs_client
 from slipway.config.connections import s3_settings as settings_of
+from slipway.database.tables import landing_listing, landing_object
 from slipway.landing import intake, ledger, queues
-from slipway.landing.schema.tables import landing_listing, landing_object
 from slipway.landing.watch import Watch
 
 

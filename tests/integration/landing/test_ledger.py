@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 
-from slipway.landing import ledger, schema
+from slipway.database.tables import landing_object as obj
+from slipway.landing import ledger
 from slipway.landing.isolation import Attempt, Quarantine, Retry, Split
 from slipway.landing.objects import Seen
-from slipway.landing.schema.tables import landing_object as obj
 
 ALL = {"max_files": 1000, "max_bytes": 10**12}
 NOW = timedelta(0)
@@ -52,7 +52,7 @@ def finish(database: Engine, batch: ledger.OpenBatch | None) -> None:
 
 
 def test_upgrades_at_once_make_one_schema(postgres_url: str):
-    from slipway.landing.database import engine
+    from slipway.database.engine import engine
 
     database = engine(postgres_url)
     errors: list[BaseException] = []
@@ -60,7 +60,7 @@ def test_upgrades_at_once_make_one_schema(postgres_url: str):
     def upgrade() -> None:
         try:
             with database.begin() as connection:
-                schema.upgrade(connection)
+                upgrade(connection)
         except BaseException as error:
             errors.append(error)
 

@@ -21,9 +21,9 @@ from sqlalchemy import Engine, select, text
 
 from slipway.aws import s3_client
 from slipway.config.connections import s3_settings as settings_of
+from slipway.database.tables import landing_object
 from slipway.landing import LandingResource, LandingUnavailable, landing_sensor, ledger
 from slipway.landing.intake import reconcile
-from slipway.landing.schema.tables import landing_object
 from slipway.landing.sensor import Limits, tick
 from slipway.resources import LakeResource
 

@@ -19,8 +19,8 @@ from slipway.aws import s3_client, sqs_client
 from slipway.config.connections import s3_settings as settings_of
 from slipway.config.errors import UserError
 from slipway.config.loader import parse
+from slipway.database.engine import engine
 from slipway.embedded.s3 import EmbeddedS3
-from slipway.landing.database import engine
 from slipway.ops.bootstrap import bootstrap, reset
 
 

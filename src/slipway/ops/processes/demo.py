@@ -17,9 +17,9 @@ from slipway.aws import s3_client
 from slipway.config.connections import postgres_url, s3_settings
 from slipway.config.errors import UserError
 from slipway.config.model import Landing, Platform
+from slipway.database.tables import SCHEMA, landing_object
 from slipway.demo_data import land, make_sample
 from slipway.demo_data.landing import arrivals
-from slipway.landing.schema.tables import SCHEMA, landing_object
 from slipway.ops.processes.laptop import Laptop
 from slipway.resources.duckdb import open_connection
 from slipway.resources.lake import attach, metadata_schema

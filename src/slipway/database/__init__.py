@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
-from slipway.landing.schema.tables import SCHEMA
+from slipway.database.tables import SCHEMA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from slipway.landing.schema.tables import SCHEMA
+from slipway.database.tables import SCHEMA
 
 context.configure(
     connection=context.config.attributes["connection"],
