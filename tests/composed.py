@@ -264,7 +264,7 @@ def prepare(checkout: Path, folder: Path) -> None:
             shutil.copy(source, folder / name)
     arguments = {
         "ecommerce": 'plain=dg.EnvVar("STACK_PLAIN"), token=dg.EnvVar("STACK_TOKEN")',
-        "sidecar": "",
+        "veteran": "",
     }
     for name, values in arguments.items():
         probe = folder / "code_locations" / name / "src" / name / "defs" / f"{name}_probe.py"
@@ -283,7 +283,7 @@ def prepare(checkout: Path, folder: Path) -> None:
         yaml.safe_dump(
             {
                 "services": {
-                    "code-sidecar": {"mem_limit": "768m", "environment": {"FROM_OVERRIDE": "yes"}},
+                    "code-veteran": {"mem_limit": "768m", "environment": {"FROM_OVERRIDE": "yes"}},
                     "webserver": {"labels": {"from.override": "yes"}},
                 }
             }

@@ -154,8 +154,8 @@ def locations() -> Outcome:
             ready = (
                 run([BIN / "uv", "venv", "--quiet", "--python", sys.executable, folder])
                 and run([*uv, "--require-hashes", "-r", location / "requirements.txt"])
-                and run([*uv, "--no-deps", ".", location])
-                and run([*uv, "pytest"])
+                and run([*uv, "--no-deps", ".", "--editable", location])
+                and run([*uv, "--constraint", "locks/dev.txt", "pytest"])
             )
             if not ready:
                 total.failed += 1

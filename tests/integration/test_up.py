@@ -21,7 +21,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
     (folder / "platform.yaml").write_text(
         "code_locations:\n"
-        f"  sidecar: {{path: {ROOT / 'code_locations' / 'sidecar'}, image: {{repository: r, tag: t}}, python: '3.11'}}\n"
+        f"  veteran: {{path: {ROOT / 'code_locations' / 'veteran'}, image: {{repository: r, tag: t}}, python: '3.11'}}\n"
     )
     return folder
 
@@ -68,7 +68,7 @@ def test_crashes_are_mended_a_second_one_is_refused_and_ctrl_c_ends_it(
         up.of("dagster api grpc").kill()
         up.of("processes.watchdog").kill()
         up.wait_for("webserver ended, killed by SIGKILL")
-        up.wait_for("code-sidecar started again")
+        up.wait_for("code-veteran started again")
         up.wait_for("started another")
         wait_until(lambda: answer(f"{url}/server_info") == 200, 60, "the UI answers again")
 

@@ -49,7 +49,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         else:
             stack.run(str(stack.folder / "scripts" / "compose-down.sh"), VOLUMES="1")
             left = nothing_left(stack)
-            for location in ("ecommerce", "sidecar"):
+            for location in ("ecommerce", "veteran"):
                 stack.run("docker", "rmi", f"slipway/{location}:{IMAGE_TAG}", check=False)
             stack.engine.close()
             assert left == []

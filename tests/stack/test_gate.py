@@ -35,13 +35,13 @@ def send(stack: Stack, method: str, path: str, body: str | None = None) -> tuple
 
 def body_of(stack: Stack, run_id: str) -> dict[str, Any]:
     return {
-        "Image": f"slipway/sidecar:{IMAGE_TAG}",
+        "Image": f"slipway/veteran:{IMAGE_TAG}",
         "Cmd": ["/opt/venv/bin/python", "-m", "slipway.worker", "not a run"],
         "Env": ["HOME=/tmp"],
         "Labels": {
             "slipway.project": stack.project,
             "slipway.kind": "run",
-            "slipway.location": "sidecar",
+            "slipway.location": "veteran",
             "dagster/run_id": run_id,
             "dagster/job_name": "test",
         },
@@ -142,14 +142,14 @@ def test_other_containers_and_other_requests_are_refused(stack: Stack, method: s
 def test_a_missing_image_is_an_error_and_no_pull(stack: Stack) -> None:
     run_id = str(uuid.uuid4())
     body = json.dumps(body_of(stack, run_id))
-    image = stack.engine.images.get(f"slipway/sidecar:{IMAGE_TAG}")
-    kept = f"slipway/sidecar:{IMAGE_TAG}-kept"
+    image = stack.engine.images.get(f"slipway/veteran:{IMAGE_TAG}")
+    kept = f"slipway/veteran:{IMAGE_TAG}-kept"
     image.tag(kept)
-    stack.engine.images.remove(f"slipway/sidecar:{IMAGE_TAG}", noprune=True)
+    stack.engine.images.remove(f"slipway/veteran:{IMAGE_TAG}", noprune=True)
     try:
         status, text = send(stack, "POST", f"/v1.45/containers/create?name=slipway-run-{run_id}", body)
     finally:
-        image.tag(f"slipway/sidecar:{IMAGE_TAG}")
+        image.tag(f"slipway/veteran:{IMAGE_TAG}")
         stack.engine.images.remove(kept, noprune=True)
     assert (status, "No such image" in text) == (404, True), text
 

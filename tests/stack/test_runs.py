@@ -35,10 +35,10 @@ def test_a_run_has_its_profiles_limits_and_its_own_environment(stack: Stack) -> 
 
 
 def test_no_location_sees_the_environment_of_another(stack: Stack) -> None:
-    seen = stack.seen(stack.launch("sidecar", "sidecar_probe"))
+    seen = stack.seen(stack.launch("veteran", "veteran_probe"))
     assert not [name for name in seen["environment"] if name.startswith("STACK_")]
     assert seen["sockets"] == []
-    for service, expected in {"code-sidecar": 0, "code-ecommerce": 2, "webserver": 0}.items():
+    for service, expected in {"code-veteran": 0, "code-ecommerce": 2, "webserver": 0}.items():
         environment = stack.services()[service].attrs["Config"]["Env"]
         assert len([entry for entry in environment if entry.startswith("STACK_")]) == expected, service
 

@@ -27,7 +27,7 @@ def test_stop_and_start_keep_everything(stack: Stack) -> None:
     for number in range(1001):  # more than a page of a listing, after a key that is not ASCII
         client.put_object(Bucket="somebodys", Key=f"é/{number:04}", Body=b"")
     before = described(stack)
-    run_id = stack.launch("sidecar", "sidecar_probe")
+    run_id = stack.launch("veteran", "veteran_probe")
     assert stack.finished(run_id)["status"] == "SUCCESS"
 
     stack.compose("stop")
@@ -37,7 +37,7 @@ def test_stop_and_start_keep_everything(stack: Stack) -> None:
     assert stack.finished(run_id)["status"] == "SUCCESS"
     assert "restored" in stack.logs("storage-keeper")
     until(lambda: set(stack.locations().values()) == {""}, 60, "locations do not load")
-    assert stack.seen(stack.launch("sidecar", "sidecar_probe"))["uid"] == 10001
+    assert stack.seen(stack.launch("veteran", "veteran_probe"))["uid"] == 10001
 
 
 def described(stack: Stack) -> dict[str, Any]:

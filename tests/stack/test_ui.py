@@ -86,6 +86,6 @@ def test_the_sensors_log_is_read_from_s3(stack: Stack, run_page: str) -> None:
 
 def test_every_location_is_loaded(page: Page, stack: Stack) -> None:
     page.goto(f"http://127.0.0.1:{stack.ui_port}/locations")
-    for name in ("ecommerce", "sidecar"):
+    for name in ("ecommerce", "veteran"):
         expect(page.locator("tr,div", has_text=name).get_by_text("Loaded").first).to_be_visible()
     picture(page, "locations")

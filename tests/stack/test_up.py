@@ -17,7 +17,7 @@ SERVICES = {
     "webserver",
     "daemon",
     "code-ecommerce",
-    "code-sidecar",
+    "code-veteran",
 }
 RUNNING = sorted(SERVICES - {"bootstrap"})
 USER = {"postgres": 999, "gate": 0}
@@ -37,7 +37,7 @@ def test_an_image_brings_nothing_into_the_scratch_of_a_run(stack: Stack) -> None
     for image in (
         "slipway/platform:0.1.0",
         f"slipway/ecommerce:{_tag(stack)}",
-        f"slipway/sidecar:{_tag(stack)}",
+        f"slipway/veteran:{_tag(stack)}",
     ):
         found = stack.engine.containers.run(image, ["find", "/tmp", "-mindepth", "1"], remove=True)
         assert (image, found.decode()) == (image, "")
@@ -94,13 +94,13 @@ def test_the_gate_alone_has_the_engines_socket(stack: Stack) -> None:
 
 
 def test_the_locations_load(stack: Stack) -> None:
-    loaded = {"ecommerce": "", "sidecar": ""}
+    loaded = {"ecommerce": "", "veteran": ""}
     until(lambda: stack.locations() == loaded, 30, f"locations: {stack.locations()}")
 
 
 def test_everybody_loads_the_checkouts_dagster_yaml(stack: Stack) -> None:
     expected = (stack.folder / "dagster.yaml").read_text()
-    for service in ("webserver", "daemon", "code-ecommerce", "code-sidecar"):
+    for service in ("webserver", "daemon", "code-ecommerce", "code-veteran"):
         code, found = stack.execute(service, "sh", "-c", 'cat "$DAGSTER_HOME/dagster.yaml"')
         assert (service, code, found) == (service, 0, expected)
     # the images have it too: runs and whoever starts an image without Compose
@@ -111,9 +111,9 @@ def test_everybody_loads_the_checkouts_dagster_yaml(stack: Stack) -> None:
 
 def test_the_users_override_changes_services_and_locations(stack: Stack) -> None:
     services = stack.services()
-    assert services["code-sidecar"].attrs["HostConfig"]["Memory"] == 768 * 1024**2
-    assert "FROM_OVERRIDE=yes" in services["code-sidecar"].attrs["Config"]["Env"]
-    assert "SLIPWAY_LOCATION=sidecar" in services["code-sidecar"].attrs["Config"]["Env"]
+    assert services["code-veteran"].attrs["HostConfig"]["Memory"] == 768 * 1024**2
+    assert "FROM_OVERRIDE=yes" in services["code-veteran"].attrs["Config"]["Env"]
+    assert "SLIPWAY_LOCATION=veteran" in services["code-veteran"].attrs["Config"]["Env"]
     assert services["webserver"].labels["from.override"] == "yes"
 
 
@@ -121,10 +121,10 @@ def test_a_location_runs_its_own_python_and_dagster(stack: Stack) -> None:
     script = "import sys, json, dagster; print(json.dumps([sys.version_info[:2], dagster.__version__]))"
     versions = {
         service: json.loads(stack.execute(service, "python", "-c", script)[1])
-        for service in ("webserver", "code-sidecar")
+        for service in ("webserver", "code-veteran")
     }
-    assert versions["webserver"][0] != versions["code-sidecar"][0]
-    assert versions["webserver"][1] != versions["code-sidecar"][1]
+    assert versions["webserver"][0] != versions["code-veteran"][0]
+    assert versions["webserver"][1] != versions["code-veteran"][1]
 
 
 def _tag(stack: Stack) -> str:

@@ -11,18 +11,18 @@ from composed import Stack, until
 ADDED = """
 
 @dg.asset
-def sidecar_added() -> dg.MaterializeResult:
+def veteran_added() -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"seen": dg.MetadataValue.json({"new": "code"})})
 
 
-defs = dg.Definitions(assets=[sidecar_probe, sidecar_added], resources={"environment": Environment()})
+defs = dg.Definitions(assets=[veteran_probe, veteran_added], resources={"environment": Environment()})
 """
 
 
 @pytest.mark.disruptive
 def test_an_edited_location_is_rebuilt(stack: Stack) -> None:
     watch = subprocess.Popen(
-        ["docker", "compose", "watch", "--no-up", "code-sidecar"],
+        ["docker", "compose", "watch", "--no-up", "code-veteran"],
         cwd=stack.folder,
         env=stack.environment,
         stdout=subprocess.PIPE,
@@ -35,14 +35,14 @@ def test_an_edited_location_is_rebuilt(stack: Stack) -> None:
         for line in watch.stdout:
             if "watch" in line.lower():
                 break
-        probe = stack.folder / "code_locations/sidecar/src/sidecar/defs/sidecar_probe.py"
+        probe = stack.folder / "code_locations/veteran/src/veteran/defs/veteran_probe.py"
         with probe.open("a") as file:
             file.write(ADDED)
-        until(lambda: "sidecar_added" in assets(stack), 120, "the UI does not have the new asset")
+        until(lambda: "veteran_added" in assets(stack), 120, "the UI does not have the new asset")
     finally:
         watch.terminate()
         watch.communicate(timeout=30)
-    assert stack.seen(stack.launch("sidecar", "sidecar_added")) == {"new": "code"}
+    assert stack.seen(stack.launch("veteran", "veteran_added")) == {"new": "code"}
 
 
 def assets(stack: Stack) -> set[str]:

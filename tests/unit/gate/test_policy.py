@@ -16,7 +16,7 @@ NAME = f"slipway-run-{RUN}"
 BOUNDARY = Boundary(
     project="shop",
     network="shop_backend",
-    images={"ecommerce": "slipway/ecommerce:0.1.0", "sidecar": "slipway/sidecar:0.1.0"},
+    images={"ecommerce": "slipway/ecommerce:0.1.0", "veteran": "slipway/veteran:0.1.0"},
 )
 BODY: dict[str, Any] = {
     "Image": "slipway/ecommerce:0.1.0",
@@ -110,7 +110,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "root": (lambda b: b.update(User="0"), "User must be"),
     "nobody said": (lambda b: b.pop("User"), "User missing"),
     "another image": (lambda b: b.update(Image="debian:trixie-slim"), "Image must be"),
-    "another location's image": (lambda b: b.update(Image="slipway/sidecar:0.1.0"), "Image must be"),
+    "another location's image": (lambda b: b.update(Image="slipway/veteran:0.1.0"), "Image must be"),
     "an image by another name": (
         lambda b: b.update(Image="slipway/ecommerce:0.1.0@sha256:00"),
         "Image must be",

@@ -9,7 +9,7 @@ from slipway.resources.duckdb import open_connection
 DISTRIBUTIONS = ("dagster", "duckdb", "pydantic", "slipway")
 
 
-@asset(group_name="sidecar", kinds={"python"}, owners=["team:data-platform"])
+@asset(group_name="veteran", kinds={"python"}, owners=["team:data-platform"])
 def versions() -> MaterializeResult:
     """The versions that a run of this location sees, and what DuckDB may use in it."""
     with open_connection() as connection:

@@ -3,7 +3,7 @@ from importlib.metadata import version
 
 from dagster import DagsterInstance
 
-from sidecar.definitions import defs
+from veteran.definitions import defs
 
 
 def test_versions_are_its_own() -> None:
