@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from slipway.storage.run_metadata import annotate
 
 CORE_TABLES = frozenset({"event_logs", "instance_info", "jobs", "runs"})
 """Where these are, Dagster's three storages have made their tables."""
+
+CREATION_LOCK = 0x511B_0002
+"""Key of the advisory lock under which they are made."""
 
 
 class _Pooled:
@@ -82,8 +86,11 @@ class SlipwayStorage(DagsterPostgresStorage):
     """The instance's storage in the Postgres of platform.yaml, in every process that loads dagster.yaml."""
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
-        create = not _tables(postgres_url) >= CORE_TABLES
-        super().__init__(postgres_url, should_autocreate_tables=create, inst_data=inst_data)
+        if _tables(postgres_url) >= CORE_TABLES:
+            super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
+        else:
+            with _alone(postgres_url):
+                super().__init__(postgres_url, should_autocreate_tables=True, inst_data=inst_data)
         self._run_storage = SlipwayRunStorage(postgres_url, False)
         self._event_log_storage = SlipwayEventLogStorage(postgres_url, False)
         self._schedule_storage = SlipwayScheduleStorage(postgres_url, False)
@@ -105,6 +112,17 @@ class SlipwayStorage(DagsterPostgresStorage):
         if is_development(os.environ):
             return DagsterSqliteStorage(str(development_folder(Path.cwd()) / "storage"), inst_data=inst_data)
         return cls(postgres_url(config.current()), inst_data=inst_data)
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Hold a lock of the database's: processes that make the tables at once would trip over each other's."""
+    with engine(url).connect() as connection:
+        connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(CREATION_LOCK)))
+        try:
+            yield
+        finally:
+            connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_unlock(CREATION_LOCK)))
 
 
 def _tables(url: str) -> set[str]:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from slipway.database.tables import landing_object as obj
+from slipway.database import upgrade
 from slipway.landing import ledger
 from slipway.landing.isolation import Attempt, Quarantine, Retry, Split
 from slipway.landing.objects import Seen
@@ -57,14 +58,14 @@ def test_upgrades_at_once_make_one_schema(postgres_url: str):
     database = engine(postgres_url)
     errors: list[BaseException] = []
 
-    def upgrade() -> None:
+    def run() -> None:
         try:
             with database.begin() as connection:
                 upgrade(connection)
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=upgrade) for _ in range(4)]
+    threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -239,7 +239,13 @@ def test_a_materialisation_carries_what_the_launcher_tells_of_its_run(
     assert metadata == {"rows": 3, "slipway/profile": "small"}
 
 
-def test_a_run_executes_on_it(instance: DagsterInstance) -> None:
+def test_a_run_executes_on_it(platform_env: Mapping[str, str], tmp_path: Path) -> None:
+    platform = "observability: {compute_logs: {bucket: never-made}}"
+    with platform_home.instance(platform_home.environment(tmp_path, platform, platform_env)) as instance:
+        answers_without_a_bucket(instance)
+
+
+def answers_without_a_bucket(instance: DagsterInstance) -> None:
     @op
     def answer() -> int:
         return 42
