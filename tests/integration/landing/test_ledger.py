@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 
-from slipway.database.tables import landing_object as obj
 from slipway.database import upgrade
+from slipway.database.tables import landing_object as obj
 from slipway.landing import ledger
 from slipway.landing.isolation import Attempt, Quarantine, Retry, Split
 from slipway.landing.objects import Seen
