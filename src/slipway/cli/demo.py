@@ -37,8 +37,8 @@ def command(once: bool, ui_port: int) -> None:
     began = time.monotonic()
     ending = Ending(with_parent=True)
     console = Console()
-    root = Path(os.environ.get("SLIPWAY_STATE", ".slipway")).absolute()
-    platform_file = Path(os.environ.get("SLIPWAY_PLATFORM", "platform.yaml"))
+    root = Path(os.environ.get("SLIPWAY_STATE") or ".slipway").absolute()
+    platform_file = Path(os.environ.get("SLIPWAY_PLATFORM") or "platform.yaml")
 
     def report(text: str) -> None:
         console.print(Text(f"[{time.monotonic() - began:5.1f} s] {text}"))

@@ -27,7 +27,7 @@ def command(days: int | None, name: str | None) -> None:
     platform = config.current()
     landing = choose(platform, name)
     client = s3_client(s3_settings(platform, landing.storage_ref), public=True)
-    folder = Path(os.environ.get("SLIPWAY_STATE", ".slipway")) / "cache" / "sample"
+    folder = Path(os.environ.get("SLIPWAY_STATE") or ".slipway") / "cache" / "sample"
     click.echo("making the sample files (once, some ten seconds)")
     count = land_sample(client, landing.bucket, landing.prefix, folder=folder, days=days, progress=_report)
     click.echo(f"{count} files are in s3://{landing.bucket}/{landing.prefix}")

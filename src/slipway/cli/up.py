@@ -27,8 +27,8 @@ from slipway.ops.processes.state import State
 def command(ui_port: int, fresh: bool) -> None:
     """Run the platform as processes of this machine, until Ctrl-C."""
     ending = Ending(with_parent=False)
-    folder = Path(os.environ.get("SLIPWAY_STATE", ".slipway")).absolute()
-    platform_file = Path(os.environ.get("SLIPWAY_PLATFORM", "platform.yaml"))
+    folder = Path(os.environ.get("SLIPWAY_STATE") or ".slipway").absolute()
+    platform_file = Path(os.environ.get("SLIPWAY_PLATFORM") or "platform.yaml")
     click.echo(describe_limit_mechanism())
     up = False
     try:

@@ -28,7 +28,7 @@ def adapter(env: Mapping[str, str], on_exit: Callable[[str], None]) -> Adapter:
         case "process":
             from slipway.launch.process import ProcessAdapter
 
-            return ProcessAdapter(Path(env.get("SLIPWAY_STATE", ".slipway")).absolute(), env, on_exit)
+            return ProcessAdapter(Path(env.get("SLIPWAY_STATE") or ".slipway").absolute(), env, on_exit)
         case other:
             raise UserError(
                 f"SLIPWAY_RUNTIME is {other!r}; it must be 'process' or 'docker'",
@@ -38,4 +38,4 @@ def adapter(env: Mapping[str, str], on_exit: Callable[[str], None]) -> Adapter:
 
 def platform_folder(env: Mapping[str, str]) -> Path:
     """The folder that paths in platform.yaml are relative to."""
-    return Path(env.get("SLIPWAY_PLATFORM", "platform.yaml")).absolute().parent
+    return Path(env.get("SLIPWAY_PLATFORM") or "platform.yaml").absolute().parent

@@ -37,5 +37,5 @@ def _local_dir(logs: ComputeLogs, env: Mapping[str, str]) -> Path:
     """Processes on a laptop share its /tmp with others: there, the default lies in the state folder."""
     is_default = logs.local_dir == ComputeLogs.model_fields["local_dir"].default
     if env.get("SLIPWAY_RUNTIME") == "process" and is_default:
-        return Path(env.get("SLIPWAY_STATE", ".slipway")).absolute() / "compute-logs"
+        return Path(env.get("SLIPWAY_STATE") or ".slipway").absolute() / "compute-logs"
     return Path(logs.local_dir).absolute()

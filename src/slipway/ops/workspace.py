@@ -42,7 +42,7 @@ def addresses(platform: Platform, env: Mapping[str, str]) -> dict[str, Address]:
                 name: (f"code-{name.replace('_', '-')}", CONTAINER_PORT) for name in platform.code_locations
             }
         case "process":
-            return _read(address_file(Path(env.get("SLIPWAY_STATE", ".slipway"))), platform)
+            return _read(address_file(Path(env.get("SLIPWAY_STATE") or ".slipway")), platform)
         case other:
             raise UserError(
                 f"SLIPWAY_RUNTIME is {other!r}, and code servers are found for process and docker only",
@@ -65,7 +65,7 @@ def write(env: Mapping[str, str]) -> Path:
     folder = Path(
         tempfile.gettempdir()
         if env.get("SLIPWAY_RUNTIME") == "docker"
-        else env.get("SLIPWAY_STATE", ".slipway")
+        else env.get("SLIPWAY_STATE") or ".slipway"
     )
     file = folder.absolute() / "workspace.yaml"
     draft = file.with_suffix(f".{os.getpid()}")

@@ -21,7 +21,7 @@ def artifact_folder(env: Mapping[str, str]) -> Path:
     if scratch := env.get("SLIPWAY_SCRATCH"):
         return Path(scratch) / "dagster"
     if env.get("SLIPWAY_RUNTIME") == "process":
-        return Path(env.get("SLIPWAY_STATE", ".slipway")).absolute() / "dagster"
+        return Path(env.get("SLIPWAY_STATE") or ".slipway").absolute() / "dagster"
     return Path(tempfile.gettempdir()) / "dagster"
 
 

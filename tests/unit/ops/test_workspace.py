@@ -17,6 +17,12 @@ code_locations:
 )
 
 
+def test_an_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"\.slipway/code-servers\.json"):
+        workspace.addresses(PLATFORM, {"SLIPWAY_STATE": ""})
+
+
 def test_containers_are_found_by_their_service_names() -> None:
     text = workspace.render(PLATFORM, workspace.addresses(PLATFORM, {"SLIPWAY_RUNTIME": "docker"}))
     assert [entry["grpc_server"] for entry in yaml.safe_load(text)["load_from"]] == [
