@@ -62,7 +62,7 @@ class Laptop:
             keep: save the embedded S3 at the end, for the next start.
 
         Raises:
-            UserError: platform.yaml has errors, the port is in use, or the state folder is.
+            UserError: platform.yaml has errors, the port is in use, or the state folder is, or not ours to clear.
         """
         self.platform = load(platform_file)
         self.state = state
@@ -79,6 +79,8 @@ class Laptop:
             )
         self._environments = self._choose_environments()
         self._port = ports.ui_port(port)
+        if fresh:
+            state.check_clearable()
         self._lock = state.hold()
         self._supervisor: Supervisor | None = None
         self.env = self._base_environment()

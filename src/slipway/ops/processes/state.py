@@ -84,14 +84,34 @@ class State:
         return lock
 
     def clear(self) -> None:
-        """Forget everything but the lock and the cache."""
-        for path in self.folder.iterdir():
-            if path.name == "lock" or path == self.cache:
-                continue
+        """Forget everything but the lock, the cache, and state folders inside this one, such as the demo's."""
+        for path in self._clearable():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+    def check_clearable(self) -> None:
+        """Look, before `hold`, whether `clear` would remove only what a `slipway` has written.
+
+        Raises:
+            UserError: the folder holds files, and no `slipway` has held it ever.
+        """
+        if not self.folder.is_dir() or (self.folder / "lock").exists():
+            return
+        if names := sorted(path.name for path in self._clearable()):
+            shown = ", ".join(names[:3]) + (" and more" if len(names) > 3 else "")
+            raise UserError(
+                f"{self.folder} was never a state folder, and a fresh start would remove what it holds: {shown}",
+                "give Slipway a folder of its own: SLIPWAY_STATE",
+            )
+
+    def _clearable(self) -> list[Path]:
+        return [
+            path
+            for path in self.folder.iterdir()
+            if path.name != "lock" and path != self.cache and not (path / "lock").exists()
+        ]
 
 
 def _lives(pid: str) -> bool:

@@ -40,3 +40,20 @@ def test_clearing_spares_lock_and_cache(tmp_path: Path) -> None:
     with state.hold():
         state.clear()
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "lock"}
+
+
+def test_clearing_spares_the_state_folders_inside(tmp_path: Path) -> None:
+    demo = State(tmp_path / "demo", tmp_path / "cache")
+    state = State(tmp_path, tmp_path / "cache")
+    with demo.hold(), state.hold():
+        (demo.folder / "postgres").mkdir()
+        state.check_clearable()
+        state.clear()
+    assert (demo.folder / "postgres").is_dir()
+
+
+def test_a_folder_of_other_things_is_not_cleared(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="thesis.tex"):
+        State(tmp_path, tmp_path / "cache").check_clearable()
+    State(tmp_path / "new", tmp_path / "cache").check_clearable()
