@@ -20,6 +20,9 @@ _MAP = "tag:yaml.org,2002:map"
 _SEQ = "tag:yaml.org,2002:seq"
 _PLAIN = "plain"
 
+MOST_VALUES = 100_000
+"""Values of a document, those that anchors repeat counted again: a few lines can stand for more than memory holds."""
+
 
 @dataclass(frozen=True)
 class Position:
@@ -47,6 +50,7 @@ class Document:
         self.problems: list[Problem] = []
         self._root: Node | None = None
         self.data: Any = {}
+        self._count = 0
         try:
             self._root = _compose(text)
         except MarkedYAMLError as error:
@@ -60,6 +64,11 @@ class Document:
             self._report((), "nested too deeply", None, Position(1, 1))
         if self._root is not None:
             value = self._value(self._root, (), ())
+            if self._count > MOST_VALUES:
+                message = f"more than {MOST_VALUES} values, those that anchors repeat included"
+                self.problems.clear()
+                self._report((), message, None, Position(1, 1))
+                value = None
             self.data = {} if value is None else value
 
     def position(self, path: Path) -> Position | None:
@@ -86,6 +95,9 @@ class Document:
         return node.value if isinstance(node, ScalarNode) else None
 
     def _value(self, node: Node, path: Path, above: tuple[Node, ...]) -> Any:
+        self._count += 1
+        if self._count > MOST_VALUES:
+            return None
         if node in above:
             self._report(
                 path, "an anchor that contains itself", "write the value out", _position(node.start_mark)
@@ -99,12 +111,18 @@ class Document:
             )
         if isinstance(node, MappingNode):
             return self._mapping(node, path, (*above, node))
-        return [self._value(item, (*path, index), (*above, node)) for index, item in enumerate(node.value)]
+        return [
+            self._value(item, (*path, index), (*above, node))
+            for index, item in enumerate(node.value)
+            if self._count <= MOST_VALUES
+        ]
 
     def _mapping(self, node: MappingNode, path: Path, above: tuple[Node, ...]) -> dict[str, Any]:
         result: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
+            if self._count > MOST_VALUES:
+                break
             position = _position(key_node.start_mark)
             key = self._key(key_node, path)
             if key is None:
@@ -128,6 +146,9 @@ class Document:
         key = str(node.value)
         try:
             value = scalars.plain(key) if node.tag == _PLAIN else None
+        except scalars.TooLong as error:
+            self._report(path, f"a key: {error}", "keys are names", position)
+            return None
         except scalars.Ambiguous as error:
             hint = "write the keys out" if key == "<<" else f'quote it: "{key}"'
             self._report((*path, key), f"a key that {_as_read(error)}", hint, position)
@@ -138,14 +159,20 @@ class Document:
         return key
 
     def _scalar(self, node: ScalarNode, path: Path) -> Any:
-        if node.tag == _STR:
-            return node.value
         position = _position(node.start_mark)
+        if node.tag == _STR:
+            if "\0" in node.value:
+                hint = "no variable, path or name can hold it: remove it"
+                self._report(path, "text with the character NUL", hint, position)
+            return node.value
         if node.tag != _PLAIN:
             self._report(path, f"the tag {node.tag}", "write the value without a tag", position)
             return node.value
         try:
             return scalars.plain(node.value)
+        except scalars.TooLong as error:
+            self._report(path, str(error), f"quote it if it is text: {node.value[:20]}…", position)
+            return None
         except scalars.Ambiguous as error:
             self._report(
                 path, f"{node.value}: {error}", f'quote it: "{node.value}"', position, ambiguous=True

@@ -72,6 +72,10 @@ def _finding(detail: ErrorDetails, data: Any) -> Finding:
         return _bad_pattern(path, str(value))
     if kind == "string_type" and isinstance(value, (bool, int, float)):
         return Finding(path, f"{_named(value)}, and it must be text", QUOTE_IT)
+    if kind == "string_unicode":
+        return Finding(
+            path, "holds half of a character (an escape \\uD800 to \\uDFFF)", "write the character out"
+        )
     if kind in ("int_type", "bool_type") and isinstance(value, str):
         return _quoted(path, kind, value)
     if kind in ("greater_than_equal", "less_than_equal", "string_too_short"):

@@ -19,6 +19,8 @@ _OCTAL_12 = re.compile(r"0o[0-7]+")
 _HEX_12 = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT_12 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
+_NUMBER_LIKE = re.compile(r"[-+]?(0[xob])?[0-9a-fA-F_.:]+")
+
 _BINARY_11 = re.compile(r"[-+]?0b[0-1_]+")
 _OCTAL_11 = re.compile(r"[-+]?0[0-7_]+")
 _INT_11 = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
@@ -35,12 +37,22 @@ class Ambiguous(Exception):
         super().__init__(f"YAML 1.1 reads {first}, YAML 1.2 {second}")
 
 
+class TooLong(Exception):
+    """A number of more digits than any value of platform.yaml has, or Python would print."""
+
+
+MOST_DIGITS = 1000
+
+
 def plain(text: str) -> Any:
     """The value of an unquoted scalar.
 
     Raises:
         Ambiguous: the two YAML versions read different values.
+        TooLong: it is a number of more than MOST_DIGITS characters.
     """
+    if len(text) > MOST_DIGITS and _NUMBER_LIKE.fullmatch(text):
+        raise TooLong(f"a number of {len(text)} characters")
     old, new = yaml_1_1(text), yaml_1_2(text)
     if type(old) is not type(new) or (old != new and old == old):
         raise Ambiguous(_shown(old), _shown(new))

@@ -360,6 +360,33 @@ def test_the_error_counts_them() -> None:
 # Files
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000, "1_" + "0" * 5000, "1" + ":30" * 2000])
+def test_numbers_of_thousands_of_digits(number: str) -> None:
+    said = problems(f"lake: {{bucket: {number}}}\npostgres: {{host: h, port: {number}}}")
+    assert [line.partition(" of ")[0] for line in said] == [
+        "1: lake.bucket: a number",
+        "2: postgres.port: a number",
+    ]
+
+
+def test_a_key_of_thousands_of_digits() -> None:
+    assert "keys are names" in problems("landing:\n  ? " + "9" * 5000 + "\n  : 1")[0]
+
+
+def test_anchors_that_multiply() -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdefghi", "bcdefghij")]
+    (said,) = problems("\n".join(lines))
+    assert "anchors repeat" in said
+
+
+def test_characters_that_no_variable_holds() -> None:
+    (nul,) = problems('infrastructure: {resource_profiles: {s: {env: {A: "a\\0b"}}}}')
+    assert "resource_profiles.s.env.A: text with the character NUL" in nul
+    (half,) = problems('lake: {bucket: "\\uD800"}')
+    assert "lake.bucket: holds half of a character" in half
+
+
 def test_load(tmp_path: Path) -> None:
     file = tmp_path / "platform.yaml"
     file.write_bytes(b"\xef\xbb\xbflake: {bucket: my-lake}\r\ndefaults: {}\r\n")

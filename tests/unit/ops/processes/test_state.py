@@ -54,6 +54,6 @@ def test_clearing_spares_the_state_folders_inside(tmp_path: Path) -> None:
 
 def test_a_folder_of_other_things_is_not_cleared(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(UserError, match="thesis.tex"):
+    with pytest.raises(UserError, match="thesis"):
         State(tmp_path, tmp_path / "cache").check_clearable()
     State(tmp_path / "new", tmp_path / "cache").check_clearable()
