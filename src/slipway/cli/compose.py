@@ -33,12 +33,19 @@ def command(check: bool, path: Path, platform_path: Path) -> None:
     """Write the generated parts of docker-compose.yml: code locations, and what else follows from platform.yaml."""
     platform = loader.load(platform_path)
     modules = compose.modules_of(platform, platform_path.parent)
-    instance = path.with_name("dagster.yaml").read_bytes()
-    text = path.read_text()
+    instance = _read(path.with_name("dagster.yaml")).encode()
+    text = _read(path)
     rendered = compose.render(text, platform, modules, instance)
     if rendered == text:
         return
     if check:
         raise UserError(f"{path} does not match {platform_path}", "run: slipway compose")
-    path.write_text(rendered)
+    path.write_text(rendered, "utf-8")
     click.echo(f"{path}: written")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}", "take it as Slipway brings it") from error

@@ -103,7 +103,7 @@ def _anchors(platform: Platform, instance: bytes) -> dict[str, Any]:
         "x-platform-secrets": _Anchored("platform-secrets", _mounts(shared, HOME)),
         "x-daemon-secrets": _Anchored("daemon-secrets", _mounts(everything, HOME)),
         "x-locations-started": _Anchored("locations-started", started),
-        "secrets": {_secret_name(file): {"file": file} for file in _files(everything)},
+        "secrets": {_secret_name(file): {"file": _verbatim(file)} for file in _files(everything)},
     }
 
 
@@ -112,7 +112,7 @@ def _locations(platform: Platform, modules: Mapping[str, str]) -> dict[str, Any]
     services: dict[str, Any] = {}
     for name, location in platform.code_locations.items():
         image = str(location.image)
-        path = location.path.removeprefix("./").rstrip("/")
+        path = _verbatim(location.path.removeprefix("./").rstrip("/"))
         server = ["dagster", "api", "grpc", "--lazy-load-user-code", "-h", "0.0.0.0", "-p", "4000"]  # noqa: S104
         server += ["-m", modules[name], "--location-name", name]
         # A container's environment cannot come from a file, so the server's own shell reads it.
@@ -158,7 +158,7 @@ def service_name(location: str) -> str:
 def _environment(name: str, location: CodeLocation) -> Iterator[tuple[str, str]]:
     for key, value in location.env.items():
         if isinstance(value, str):
-            yield key, value.replace("$", "$$")
+            yield key, _verbatim(value)
         elif isinstance(value, EnvReference):
             yield key, _variable(f"code_locations.{name}.env.{key}", value)
 
@@ -175,7 +175,12 @@ def _with_files(server: list[str], files: Mapping[str, str]) -> list[str]:
 
 
 def _single_quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''").replace("$", "$$") + "'"
+    return "'" + _verbatim(text).replace("'", "'\\''") + "'"
+
+
+def _verbatim(text: str) -> str:
+    """Text that Compose fills nothing into."""
+    return text.replace("$", "$$")
 
 
 def _shared_references(platform: Platform) -> Iterator[Keyed]:
@@ -226,7 +231,7 @@ def _files(references: list[Keyed]) -> list[str]:
 
 def _mounts(references: list[Keyed], home: str) -> list[dict[str, str]]:
     return [
-        {"source": _secret_name(file), "target": str(PurePosixPath(home, file))}
+        {"source": _secret_name(file), "target": _verbatim(str(PurePosixPath(home, file)))}
         for file in _files(references)
     ]
 

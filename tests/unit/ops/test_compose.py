@@ -109,6 +109,20 @@ def test_the_servers_shell_reads_file_references(tmp_path: Path) -> None:
     assert command[server:][:3] == ["dagster", "api", "grpc"]
 
 
+def test_compose_fills_nothing_into_paths() -> None:
+    content = yaml.safe_load(
+        rendered(
+            postgres={"host": "db.example", "password": {"file": "se$cret"}},
+            code_locations={"shop": location(path="pro$jects/shop")},
+        )
+    )
+    assert [secret["file"] for secret in content["secrets"].values()] == ["se$$cret"]
+    shop = content["services"]["code-shop"]
+    assert shop["secrets"][0]["target"] == "/opt/location/se$$cret"
+    assert shop["build"]["args"]["LOCATION"] == "pro$$jects/shop"
+    assert shop["develop"]["watch"][0]["path"] == "./pro$$jects/shop"
+
+
 def test_a_kubernetes_secret_is_refused_by_its_key() -> None:
     env = {"KEY": {"secret": {"name": "a", "key": "b"}}}
     with pytest.raises(UserError, match=r"code_locations\.shop\.env\.KEY refers to a Kubernetes Secret"):
@@ -176,3 +190,10 @@ def test_the_module_is_the_one_that_dg_reads(tmp_path: Path, project: str, modul
     if project:
         (tmp_path / "pyproject.toml").write_text(project)
     assert definitions_module(tmp_path, "shop") == module
+
+
+@pytest.mark.parametrize("project", [b"[tool", b"\xff"])
+def test_a_broken_project_is_named(tmp_path: Path, project: bytes) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(project)
+    with pytest.raises(UserError, match=r"pyproject\.toml cannot be read"):
+        definitions_module(tmp_path, "shop")
