@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway import config
 from slipway.aws import s3_client
@@ -29,7 +30,15 @@ def command(days: int | None, name: str | None) -> None:
     client = s3_client(s3_settings(platform, landing.storage_ref), public=True)
     folder = Path(os.environ.get("SLIPWAY_STATE") or ".slipway") / "cache" / "sample"
     click.echo("making the sample files (once, some ten seconds)")
-    count = land_sample(client, landing.bucket, landing.prefix, folder=folder, days=days, progress=_report)
+    try:
+        count = land_sample(
+            client, landing.bucket, landing.prefix, folder=folder, days=days, progress=_report
+        )
+    except (BotoCoreError, ClientError) as error:
+        raise UserError(
+            f"nothing can be put into s3://{landing.bucket}: {error}",
+            f"check the landing's bucket and storage.{landing.storage_ref} in platform.yaml, and whether that S3 runs",
+        ) from error
     click.echo(f"{count} files are in s3://{landing.bucket}/{landing.prefix}")
 
 

@@ -12,8 +12,10 @@ import click
 import duckdb
 
 from slipway import config, identity
+from slipway.config.connections import postgres_url
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
+from slipway.ops.bootstrap_postgres import wait_for_postgres
 from slipway.ops.results import Result, as_csv, as_json, as_table
 from slipway.resources.duckdb import open_connection
 from slipway.resources.lake import attach
@@ -44,8 +46,10 @@ def lakes(platform: Platform, *, write: bool) -> Iterator[duckdb.DuckDBPyConnect
     """A DuckDB connection with the lake of every location.
 
     Raises:
-        UserError: a lake cannot be attached, or the storage is not the one that the catalogues describe.
+        UserError: Postgres does not answer, a lake cannot be attached, or the storage is not the one that the
+            catalogues describe.
     """
+    wait_for_postgres(platform, postgres_url(platform), 0)
     identity.check(platform, os.environ)
     connection = open_connection()
     try:
@@ -75,23 +79,30 @@ def run(connection: duckdb.DuckDBPyConnection, statement: str) -> Result:
 
 
 def prompt(connection: duckdb.DuckDBPyConnection, render: Callable[[Result], str]) -> None:
-    """Read statements, each up to its semicolon, and print their results, until the end of input."""
+    """Read statements, each up to its semicolon, and print their results, until the end of input.
+
+    The last one needs no semicolon where the input is no terminal.
+    """
     first, next_line = (PROMPT, CONTINUATION) if sys.stdin.isatty() else ("", "")
     if first:
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 - makes input() editable, with history
 
-    while True:
+    ended = False
+    while not ended:
+        lines: list[str] = []
         try:
-            lines = [input(first)]
+            lines.append(input(first))
             while lines != [""] and not lines[-1].rstrip().endswith(";"):
                 lines.append(input(next_line))
         except KeyboardInterrupt:
             click.echo()
             continue
         except EOFError:
-            click.echo()
-            return
+            ended = True
+            if first:
+                click.echo()
+                return
         text = "\n".join(lines)
         if not text.strip(" ;\n"):
             continue

@@ -81,6 +81,10 @@ def _read(file: Path, platform: Platform) -> dict[str, Address]:
         raise UserError(
             f"no code servers run here: {file} is missing", "start them with `slipway up`"
         ) from error
+    except ValueError as error:
+        raise UserError(
+            f"{file} is not as `slipway up` writes it: {error}", "restart `slipway up`"
+        ) from error
     missing = [name for name in platform.code_locations if name not in ports]
     if missing:
         raise UserError(

@@ -58,3 +58,9 @@ def test_the_file_is_written_where_the_service_may_write(tmp_path: Path) -> None
     file = workspace.write(env)
     assert file == tmp_path / "workspace.yaml"
     assert yaml.safe_load(file.read_text()) == {"load_from": []}
+
+
+def test_addresses_that_cannot_be_read(tmp_path: Path) -> None:
+    workspace.address_file(tmp_path).write_text("{")
+    with pytest.raises(UserError, match="restart `slipway up`"):
+        workspace.addresses(PLATFORM, {"SLIPWAY_STATE": str(tmp_path)})
