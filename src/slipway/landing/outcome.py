@@ -20,8 +20,11 @@ SURROUNDINGS = frozenset(
     {
         "LandingUnavailable",
         "StorageLost",
+        "StorageUnreachable",
+        "UserError",  # such as a lake that has no catalogue yet, or cannot be attached
         "EndpointConnectionError",
         "ConnectTimeoutError",
+        "ConnectionClosedError",
         "ReadTimeoutError",
         "OperationalError",
         "DagsterPostgresException",
