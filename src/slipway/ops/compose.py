@@ -167,11 +167,18 @@ def _with_files(server: list[str], files: Mapping[str, str]) -> list[str]:
     if not files:
         return server
     script = [
-        f'{key}="$$(cat {_single_quoted(str(PurePosixPath(LOCATION_HOME, file)))})"; export {key}'
+        f'{key}="$$(cat {_single_quoted(str(PurePosixPath(LOCATION_HOME, file)))})"; {_stripped(key)}; export {key}'
         for key, file in files.items()
     ]
     # "$@" is not for Compose to fill in.
     return ["sh", "-euc", "; ".join([*script, 'exec "$$@"']), "sh", *server]
+
+
+def _stripped(name: str) -> str:
+    """Shell that drops the white space around a variable's value, as `connections.resolve` does for runs."""
+    head = f'{name}="$${{{name}#"$${{{name}%%[![:space:]]*}}"}}"'
+    tail = f'{name}="$${{{name}%"$${{{name}##*[![:space:]]}}"}}"'
+    return f"{head}; {tail}"
 
 
 def _single_quoted(text: str) -> str:

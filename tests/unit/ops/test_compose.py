@@ -98,7 +98,7 @@ def test_a_file_reference_is_mounted_where_its_reader_looks() -> None:
 
 def test_the_servers_shell_reads_file_references(tmp_path: Path) -> None:
     secret = tmp_path / "it's a $file"
-    secret.write_text("two  words\n")
+    secret.write_bytes(b" \ttwo  words \r\n\n")
     content = services(code_locations={"shop": location(env={"KEY": {"file": str(secret)}})})
     command = [word.replace("$$", "$") for word in content["code-shop"]["command"]]
     server = command.index("dagster")
