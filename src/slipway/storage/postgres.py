@@ -30,7 +30,7 @@ from slipway.storage.run_metadata import annotate
 CORE_TABLES = frozenset({"event_logs", "instance_info", "jobs", "runs"})
 """Where these are, Dagster's three storages have made their tables."""
 
-CREATION_LOCK = 0x511B_0002
+CREATION_LOCK = 0x511B_0003
 """Key of the advisory lock under which they are made."""
 
 
