@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -46,9 +47,10 @@ def as_table(result: Result) -> str:
 
 
 def as_json(result: Result) -> str:
-    """An array with an object for each row. Decimals are numbers; dates, times and the like are texts."""
-    rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
-    return json.dumps(rows, indent=1, default=_plain, ensure_ascii=False) + "\n"
+    """An array with an object for each row. Decimals are numbers; dates, times and the like are texts; NaN and
+    infinity, which JSON has not, are null."""
+    rows = [dict(zip(result.columns, map(_plain, row), strict=True)) for row in result.rows]
+    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_csv(result: Result) -> str:
@@ -70,10 +72,17 @@ def _cell(value: object) -> str:
     return str(value).replace("\\", "\\\\").replace("\n", "\\n") if isinstance(value, str) else str(value)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, bytes):
-        return value.hex()
+def _plain(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float() | Decimal():
+            return float(value) if math.isfinite(value) else None
+        case bytes():
+            return value.hex()
+        case dict():
+            return {str(key): _plain(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
     isoformat = getattr(value, "isoformat", None)
     return isoformat() if isoformat else str(value)

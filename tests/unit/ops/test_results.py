@@ -2,6 +2,8 @@ import json
 from datetime import date
 from decimal import Decimal
 
+import pytest
+
 from slipway.ops.results import Result, as_csv, as_json, as_table
 
 RESULT = Result(
@@ -38,3 +40,11 @@ def test_json_is_an_array_of_objects():
 
 def test_csv_has_a_header_and_empty_nulls():
     assert as_csv(RESULT) == "day,store,revenue\n2018-09-01,Philadelphia,1234.50\n2018-09-02,,7.00\n"
+
+
+def test_json_is_json_whatever_the_values():
+    row = (float("nan"), [float("inf"), Decimal("1.5")], {date(2024, 1, 1): b"\x00"})
+    text = as_json(Result(["a", "b", "c"], [row]))
+    assert json.loads(text, parse_constant=pytest.fail) == [
+        {"a": None, "b": [None, 1.5], "c": {"2024-01-01": "00"}}
+    ]
