@@ -81,7 +81,10 @@ def run(connection: duckdb.DuckDBPyConnection, statement: str) -> Result:
 def prompt(connection: duckdb.DuckDBPyConnection, render: Callable[[Result], str]) -> None:
     """Read statements, each up to its semicolon, and print their results, until the end of input.
 
-    The last one needs no semicolon where the input is no terminal.
+    Where the input is no terminal, the last one needs no semicolon and the first that fails is the end.
+
+    Raises:
+        UserError: a statement failed, and nobody is there to type another.
     """
     first, next_line = (PROMPT, CONTINUATION) if sys.stdin.isatty() else ("", "")
     if first:
@@ -109,6 +112,8 @@ def prompt(connection: duckdb.DuckDBPyConnection, render: Callable[[Result], str
         try:
             click.echo(render(run(connection, text)), nl=False)
         except UserError as error:
+            if not first:
+                raise
             error.show(sys.stderr)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)

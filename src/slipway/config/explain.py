@@ -133,8 +133,8 @@ def _bad_name(path: Path, key: str) -> Finding:
         if not suggestion or suggestion[0].isdigit():
             suggestion = f"_{suggestion}"
     else:
-        suggestion = re.sub(r"[^a-z0-9_]", "_", key.lower()).lstrip("_0123456789")[:40]
-        rule = "no name: lower-case letters, digits and _, a letter first, at most 40"
+        suggestion = re.sub(r"[^a-z0-9_]", "_", key.lower()).lstrip("_0123456789")[:40].rstrip("_")
+        rule = "no name: lower-case letters, digits and _, a letter first, no _ last, at most 40"
     return Finding(path, rule, f"did you mean '{suggestion}'?" if suggestion else None)
 
 

@@ -23,7 +23,7 @@ from pydantic import (
 
 from slipway.config import quantity
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9_]{0,38}[a-z0-9])?$")]
 """A name that is valid as a Python module, a DuckDB schema and, with `_` as `-`, a Kubernetes object."""
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]

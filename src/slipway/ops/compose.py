@@ -107,12 +107,26 @@ def _anchors(platform: Platform, instance: bytes) -> dict[str, Any]:
     }
 
 
+def _inside(name: str, path: str) -> str:
+    """The path of a location below the folder of platform.yaml, which is what an image is built from.
+
+    Raises:
+        UserError: it leads out of that folder.
+    """
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        raise UserError(
+            f"code_locations.{name}.path: {path} is not below the folder of platform.yaml",
+            "an image is built from that folder alone: move or copy the project into it",
+        )
+    return path.removeprefix("./").rstrip("/")
+
+
 def _locations(platform: Platform, modules: Mapping[str, str]) -> dict[str, Any]:
     shared = list(_shared_references(platform))
     services: dict[str, Any] = {}
     for name, location in platform.code_locations.items():
         image = str(location.image)
-        path = _verbatim(location.path.removeprefix("./").rstrip("/"))
+        path = _verbatim(_inside(name, location.path))
         server = ["dagster", "api", "grpc", "--lazy-load-user-code", "-h", "0.0.0.0", "-p", "4000"]  # noqa: S104
         server += ["-m", modules[name], "--location-name", name]
         # A container's environment cannot come from a file, so the server's own shell reads it.

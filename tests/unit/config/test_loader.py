@@ -251,7 +251,8 @@ SHOP = "code_locations: {shop: {path: code, image: {repository: shop, tag: x}"
         (f"{SHOP}, python: '3.13.1'}}}}", "code_locations.shop.python: '3.13.1' is not a supported Python: 3.11, 3.12 or 3.13; did you mean '3.13'?"),
         ("code_locations: {s: {path: '', image: {repository: a, tag: b}}}", "code_locations.s.path: is empty"),
         # Names and patterns
-        ("storage: {My-S3: {}}", "storage.My-S3: no name: lower-case letters, digits and _, a letter first, at most 40; did you mean 'my_s3'?"),
+        ("storage: {My-S3: {}}", "storage.My-S3: no name: lower-case letters, digits and _, a letter first, no _ last, at most 40; did you mean 'my_s3'?"),
+        ("storage: {s3_: {}}", "storage.s3_: no name: lower-case letters, digits and _, a letter first, no _ last, at most 40; did you mean 's3'?"),
         (f"{SHOP}, env: {{MY-KEY: a}}}}}}", "code_locations.shop.env.MY-KEY: no name of an environment variable; did you mean 'MY_KEY'?"),
         ("lake: {bucket: My_Lake}", "lake.bucket: 'My_Lake' is no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens; did you mean 'my-lake'?"),
         ("lake: {bucket: b}", "lake.bucket: 'b' is no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens"),

@@ -197,3 +197,9 @@ def test_a_broken_project_is_named(tmp_path: Path, project: bytes) -> None:
     (tmp_path / "pyproject.toml").write_bytes(project)
     with pytest.raises(UserError, match=r"pyproject\.toml cannot be read"):
         definitions_module(tmp_path, "shop")
+
+
+@pytest.mark.parametrize("path", ["/srv/shop", "../shop", "projects/../../shop"])
+def test_a_location_outside_of_the_build_context_is_refused(path: str) -> None:
+    with pytest.raises(UserError, match="is not below the folder of platform.yaml"):
+        rendered(code_locations={"shop": location(path=path)})
