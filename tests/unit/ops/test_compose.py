@@ -201,5 +201,5 @@ def test_a_broken_project_is_named(tmp_path: Path, project: bytes) -> None:
 
 @pytest.mark.parametrize("path", ["/srv/shop", "../shop", "projects/../../shop"])
 def test_a_location_outside_of_the_build_context_is_refused(path: str) -> None:
-    with pytest.raises(UserError, match="is not below the folder of platform.yaml"):
+    with pytest.raises(UserError, match=r"is not below the folder of platform\.yaml"):
         rendered(code_locations={"shop": location(path=path)})
