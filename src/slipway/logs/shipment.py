@@ -101,6 +101,10 @@ class Shipment:
                 if error.refused:
                     return
                 self._abandoned.wait(AGAIN_SECONDS)
+            except OSError as error:
+                # The local file is gone: no wait brings it back.
+                self._problem = StoreUnavailable(str(error))
+                return
         if not self._unsent:
             self._drop_segments()
 
