@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -14,6 +13,7 @@ from slipway.config.connections import s3_settings
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.landing import queues
+from slipway.ops.storages import Use, is_bundled, uses
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,35 +22,9 @@ BETWEEN_TRIES_SECONDS = 0.5
 LOG_RULE = "slipway-compute-logs"
 
 
-@dataclass(frozen=True)
-class Use:
-    """A bucket that the platform uses, and the key of platform.yaml that names it."""
-
-    storage_ref: str
-    bucket: str
-    key: str
-
-
-def uses(platform: Platform) -> list[Use]:
-    """Every bucket that platform.yaml names."""
-    logs = platform.observability.compute_logs
-    found = [Use(platform.lake.storage_ref, platform.lake.bucket, "lake.bucket")]
-    if logs.enabled:
-        found.append(Use(logs.storage_ref, logs.bucket, "observability.compute_logs.bucket"))
-    for name, landing in platform.landing.items():
-        found.append(Use(landing.storage_ref, landing.bucket, f"landing.{name}.bucket"))
-    return found
-
-
 def storage_client(platform: Platform, storage_ref: str, env: Mapping[str, str]) -> S3Client:
     """A client of a storage by its name in platform.yaml."""
     return aws.s3_client(s3_settings(platform, storage_ref, env))
-
-
-def is_bundled(platform: Platform, storage_ref: str) -> bool:
-    """Whether the runtime brings the storage, so that its buckets are ours to make."""
-    storage = platform.storage.get(storage_ref)
-    return storage is None or bool(storage.bundled)
 
 
 def wait_for_storage(platform: Platform, env: Mapping[str, str], wait_seconds: float) -> None:

@@ -22,6 +22,7 @@ from slipway.config.model import (
     SecretReference,
 )
 from slipway.ops.location_module import definitions_module
+from slipway.ops.storages import any_is_bundled
 
 BEGIN = "# >>> generated from platform.yaml by `slipway compose`"
 END = "# <<< generated"
@@ -95,9 +96,7 @@ def _anchors(platform: Platform, instance: bytes) -> dict[str, Any]:
         "x-bundled-postgres": _Anchored(
             "bundled-postgres", [] if platform.postgres.is_bundled else ["bundled"]
         ),
-        "x-bundled-storage": _Anchored(
-            "bundled-storage", [] if storage_is_bundled(platform) else ["bundled"]
-        ),
+        "x-bundled-storage": _Anchored("bundled-storage", [] if any_is_bundled(platform) else ["bundled"]),
         "x-platform-environment": _Anchored("platform-environment", _variables(shared)),
         "x-locations-environment": _Anchored("locations-environment", _variables(everything)),
         "x-platform-secrets": _Anchored("platform-secrets", _mounts(shared, HOME)),
@@ -259,15 +258,6 @@ def _mounts(references: list[Keyed], home: str) -> list[dict[str, str]]:
 
 def _secret_name(file: str) -> str:
     return "file-" + hashlib.sha256(file.encode()).hexdigest()[:12]
-
-
-def storage_is_bundled(platform: Platform) -> bool:
-    """Whether anything that platform.yaml says is on the S3 that the runtime brings."""
-    used = {platform.lake.storage_ref, *(landing.storage_ref for landing in platform.landing.values())}
-    logs = platform.observability.compute_logs
-    if logs.enabled:
-        used.add(logs.storage_ref)
-    return any(name not in platform.storage or platform.storage[name].bundled for name in used)
 
 
 def _yaml(value: dict[str, Any], indent: str = "") -> str:

@@ -26,12 +26,12 @@ from slipway.embedded.service import EmbeddedService, EmbeddedServiceError, free
 from slipway.launch import process
 from slipway.launch.environment import BUNDLED, ambient_aws, location_environment, portable_platform
 from slipway.ops import workspace
-from slipway.ops.compose import storage_is_bundled
 from slipway.ops.location_module import definitions_module
 from slipway.ops.processes import environments, ports, watchdog
 from slipway.ops.processes.ending import Ending
 from slipway.ops.processes.state import State
 from slipway.ops.processes.supervisor import Report, Service, Supervisor
+from slipway.ops.storages import any_is_bundled
 
 SLIPWAY = Path(sys.executable).with_name("slipway")
 
@@ -220,7 +220,7 @@ class Laptop:
             self._start_embedded(postgres)
             self.env["SLIPWAY_POSTGRES_URL"] = postgres.url
             services.append(postgres)
-        if storage_is_bundled(self.platform):
+        if any_is_bundled(self.platform):
             s3 = EmbeddedS3(self.state.s3)
             self._start_embedded(s3)
             self.env |= {
@@ -233,7 +233,7 @@ class Laptop:
         if services:
             self._report("starting " + " and ".join(service.name for service in services))
             self._running.wait(*(service.name for service in services))
-        if storage_is_bundled(self.platform) and self._keep:
+        if any_is_bundled(self.platform) and self._keep:
             self._start_keeper()
 
     def _write_environment_file(self) -> None:
