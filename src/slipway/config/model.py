@@ -151,6 +151,16 @@ class ResourceProfile(StrictModel):
         default={},
         description="Environment of the run. DUCKDB_* values given here replace the derived ones.",
     )
+    on_oom: str | None = Field(
+        default=None,
+        description="Profile with more memory that a run is retried on when it is out of memory.",
+    )
+    max_oom_retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="How often a run that began on this profile is so retried, on on_oom's own on_oom too. Default: 1 with on_oom.",
+    )
 
 
 class Infrastructure(StrictModel):
@@ -315,6 +325,9 @@ DEFAULT_PROFILE = ResourceProfile(
     requests=Resources(cpu="250m", memory="512Mi"), limits=Limits(cpu="1", memory="1Gi")
 )
 """The profile `default` of a platform that does not give one."""
+
+DEFAULT_OOM_RETRIES = 1
+"""max_oom_retries of a profile that gives on_oom alone."""
 
 DEFAULT_SCRATCH = "10Gi"
 """limits.ephemeral-storage of a profile that does not give one."""

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from dagster import DagsterInstance
 from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
 from dagster._daemon.controller import (
     DagsterDaemonController,
     create_daemons_from_instance,
@@ -27,6 +28,7 @@ from sqlalchemy.exc import OperationalError
 from slipway import config, identity
 from slipway.config.errors import UserError
 from slipway.daemon.landing import LandingDaemon
+from slipway.daemon.retries import OtherRetries
 from slipway.daemon.sweeper import SweepDaemon
 
 CHECK_SECONDS = 5
@@ -34,7 +36,8 @@ CHECK_SECONDS = 5
 
 def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     """Those that Dagster needs for this instance, and ours."""
-    yield from create_daemons_from_instance(instance)
+    for daemon in create_daemons_from_instance(instance):
+        yield OtherRetries() if isinstance(daemon, EventLogConsumerDaemon) else daemon
     yield LandingDaemon()  # type: ignore[no-untyped-call]
     yield SweepDaemon()
 

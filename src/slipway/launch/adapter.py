@@ -75,6 +75,8 @@ class WorkerState:
     """As a shell gives it (137 = killed), where known."""
     out_of_memory: bool = False
     """Whether the kernel killed the worker, or a process under it, for want of memory."""
+    peak: int | None = None
+    """Bytes that the worker and all under it used at most, where known."""
 
 
 class Adapter(Protocol):
@@ -90,6 +92,10 @@ class Adapter(Protocol):
 
     def scratch(self, run_id: str) -> str:
         """The folder that the run may write to, as the run sees it."""
+        ...
+
+    def accounts(self) -> bool:
+        """Whether the kernel counts a run's memory apart from that of others."""
         ...
 
     def start(self, order: WorkOrder) -> str:

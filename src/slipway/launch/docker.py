@@ -115,6 +115,10 @@ class DockerAdapter:
         """An anonymous volume, for a tmpfs would count as the run's memory."""
         return SCRATCH
 
+    def accounts(self) -> bool:
+        """A container has a control group of its own."""
+        return True
+
     def start(self, order: WorkOrder) -> str:
         """Create and start the container. An earlier launch's own container is started, or left running."""
         body = create_body(order, project=self._project, network=self._network)

@@ -177,6 +177,10 @@ class ProcessAdapter:
         """A folder of the run's own, beside its record."""
         return str(self._records.scratch(run_id))
 
+    def accounts(self) -> bool:
+        """Where a control group can be made for each run."""
+        return _hierarchy() is not None
+
     def start(self, order: WorkOrder) -> str:
         """Start the process, in its cgroup where there is one."""
         before = self._records.read(order.run_id)
@@ -253,12 +257,14 @@ class ProcessAdapter:
         record = self._records.read(run_id)
         if record is None:
             return WorkerState(Phase.ABSENT)
-        out_of_memory = record.cgroup is not None and record.cgroup.oom_kills() > 0
+        account = None if record.cgroup is None else record.cgroup.account
+        out_of_memory = account is not None and account.kills() > 0
         if record.is_alive:
             return WorkerState(
                 Phase.WAITING if record.pid is None else Phase.RUNNING, out_of_memory=out_of_memory
             )
-        return WorkerState(Phase.EXITED, self._exit_codes.get(run_id), out_of_memory)
+        peak = None if account is None else account.peak()
+        return WorkerState(Phase.EXITED, self._exit_codes.get(run_id), out_of_memory, peak)
 
     def logs(self, run_id: str) -> str:
         """The last lines of the process's output."""

@@ -8,7 +8,13 @@ from collections.abc import Iterable
 from slipway.config import quantity
 from slipway.config.checks import effective_cpu, effective_memory
 from slipway.config.errors import UserError
-from slipway.config.model import DEFAULT_PROFILE, DEFAULT_SCRATCH, Platform, ResourceProfile
+from slipway.config.model import (
+    DEFAULT_OOM_RETRIES,
+    DEFAULT_PROFILE,
+    DEFAULT_SCRATCH,
+    Platform,
+    ResourceProfile,
+)
 from slipway.profiles import duckdb
 from slipway.profiles.resolved import Limits, Requests, ResolvedProfile, Source
 
@@ -45,7 +51,10 @@ def resolve(
 
 
 def largest(profiles: list[ResolvedProfile]) -> ResolvedProfile:
-    """The maximum of each resource. Variables are joined; where they differ, the larger memory limit decides."""
+    """The maximum of each resource. Variables are joined; where they differ, the larger memory limit decides.
+
+    It decides too what follows when the run is out of memory: the others' on_oom need be no larger.
+    """
     ordered = sorted(profiles, key=lambda one: (one.limits.memory, one.limits.cpu, one.name))
     biggest = ordered[-1]
     merged = ResolvedProfile(
@@ -64,10 +73,17 @@ def largest(profiles: list[ResolvedProfile]) -> ResolvedProfile:
         ),
         duckdb=duckdb.largest([one.duckdb for one in ordered]),
         variables={name: value for one in ordered for name, value in one.variables.items()},
+        on_oom=biggest.on_oom,
+        max_oom_retries=biggest.max_oom_retries,
     )
     if (merged.requests, merged.limits, merged.env) == (biggest.requests, biggest.limits, biggest.env):
         return biggest
     return merged
+
+
+def names(platform: Platform) -> set[str]:
+    """The profiles that can be asked for."""
+    return {"default", *platform.infrastructure.resource_profiles}
 
 
 def _named(platform: Platform, name: str, source: Source) -> ResolvedProfile:
@@ -107,4 +123,19 @@ def _decided(profile: ResourceProfile, name: str, source: Source) -> ResolvedPro
     except UserError as error:
         raise UserError(f"resource profile '{name}': {error.message}", error.hint) from error
     variables = {key: value for key, value in profile.env.items() if key not in settings.environment()}
-    return ResolvedProfile(name, source, requests, limits, settings, variables)
+    return ResolvedProfile(
+        name,
+        source,
+        requests,
+        limits,
+        settings,
+        variables,
+        on_oom=profile.on_oom,
+        max_oom_retries=_oom_retries(profile),
+    )
+
+
+def _oom_retries(profile: ResourceProfile) -> int:
+    if profile.on_oom is None:
+        return 0
+    return DEFAULT_OOM_RETRIES if profile.max_oom_retries is None else profile.max_oom_retries
