@@ -74,7 +74,7 @@ class Witness:
         return self.outlook.sentence(what, _own_peak() if self.account is None else self.account.peak())
 
 
-def testify(
+def witnessed(
     event: EventLogEntry,
     witness: Witness | None,
     instance: Callable[[], DagsterInstance],

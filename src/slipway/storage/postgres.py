@@ -27,7 +27,7 @@ from slipway.config.errors import UserError
 from slipway.config.presence import development_folder, is_development
 from slipway.memory import exhaustion, kernel
 from slipway.storage.engine import engine
-from slipway.storage.out_of_memory import Witness, testify
+from slipway.storage.out_of_memory import Witness, witnessed
 from slipway.storage.run_metadata import annotate
 
 CORE_TABLES = frozenset({"event_logs", "instance_info", "jobs", "runs"})
@@ -81,7 +81,7 @@ class SlipwayEventLogStorage(_Pooled, PostgresEventLogStorage):
         super().store_event_batch([self._complete(event) for event in events])
 
     def _complete(self, event: EventLogEntry) -> EventLogEntry:
-        return testify(annotate(event, os.environ), self._witness, lambda: self._instance)
+        return witnessed(annotate(event, os.environ), self._witness, lambda: self._instance)
 
     @cached_property
     def _witness(self) -> Witness | None:
