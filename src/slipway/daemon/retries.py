@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,12 +25,14 @@ from dagster._daemon.auto_run_reexecution.auto_run_reexecution import (
     should_retry,
 )
 from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from slipway import config
 from slipway.config.connections import postgres_url
 from slipway.config.quantity import format_bytes
 from slipway.database.engine import engine
+from slipway.landing import ledger
+from slipway.landing.tags import BATCH_TAG, LANDING_TAG
 from slipway.launch import frozen
 from slipway.launch.adapter import EngineUnreachable
 from slipway.launch.escalation import ATTEMPT_TAG, NotRetried
@@ -79,7 +81,8 @@ def retry_pending(context: Context) -> None:
     launcher = instance.run_launcher
     if not isinstance(launcher, SlipwayRunLauncher) or not _pending(instance):
         return
-    with engine(postgres_url(config.current())).begin() as connection:
+    platform = config.current()
+    with engine(postgres_url(platform)).begin() as connection:
         # The end of the transaction gives it back, and so does the end of this process.
         if not connection.execute(
             text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _RETRY_LOCK}
@@ -87,7 +90,7 @@ def retry_pending(context: Context) -> None:
             return
         for run in _pending(instance):
             try:
-                _retry(context, launcher, run)
+                _retry(context, launcher, run, batch_tags(connection, run) if platform.landing else {})
             except NotRetried as error:
                 _give_up(instance, run, str(error))
             except Exception as error:
@@ -102,7 +105,15 @@ def _pending(instance: DagsterInstance) -> list[DagsterRun]:
     )
 
 
-def _retry(context: Context, launcher: SlipwayRunLauncher, run: DagsterRun) -> None:
+def batch_tags(connection: Connection, run: DagsterRun) -> dict[str, str]:
+    """The tags by which a retry finds the files that its run claimed by itself, started by hand."""
+    held = [] if BATCH_TAG in run.tags else ledger.held_by(connection, run.run_id)
+    return {BATCH_TAG: held[0][0], LANDING_TAG: held[0][1]} if len(held) == 1 else {}
+
+
+def _retry(
+    context: Context, launcher: SlipwayRunLauncher, run: DagsterRun, more_tags: Mapping[str, str]
+) -> None:
     instance = context.instance
     decided = frozen.read(run.tags, run.run_id)
     if decided is None:
@@ -120,6 +131,7 @@ def _retry(context: Context, launcher: SlipwayRunLauncher, run: DagsterRun) -> N
         run.with_tags(
             {
                 **tags,
+                **more_tags,
                 **({} if made is None else {AUTO_RETRY_RUN_ID_TAG: made.run_id}),
                 **replace(successor, source="run").tags(),
                 ATTEMPT_TAG: decided.escalation.next_attempt,

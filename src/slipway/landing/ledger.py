@@ -305,6 +305,14 @@ def open_batches(connection: Connection, landing: str) -> list[OpenBatch]:
     ]
 
 
+def held_by(connection: Connection, run_id: str) -> list[tuple[str, str]]:
+    """Id and landing of each open batch that a run was the last to open."""
+    found = connection.execute(
+        select(batch.c.id, batch.c.landing).where(batch.c.run_id == run_id, batch.c.state == "claimed")
+    )
+    return [(row.id, row.landing) for row in found]
+
+
 def open_for(connection: Connection, token: str, run_id: str) -> list[ClaimedObject] | None:
     """The objects of a run's batch, which is noted as opened by it; None when the batch is done already.
 

@@ -1,5 +1,6 @@
 """The sensor's ticks against a real ledger, lake and instance; the test is the daemon and executes the runs."""
 
+import json
 import logging
 import uuid
 from collections.abc import Iterator
@@ -21,10 +22,12 @@ from sqlalchemy import Engine, select, text
 
 from slipway.aws import s3_client
 from slipway.config.connections import s3_settings as settings_of
+from slipway.daemon.retries import batch_tags
 from slipway.database.tables import landing_object
 from slipway.landing import LandingResource, LandingUnavailable, landing_sensor, ledger
 from slipway.landing.intake import reconcile
 from slipway.landing.sensor import Limits, tick
+from slipway.memory.exhaustion import FROZEN_TAG, State, state_tags
 from slipway.resources import LakeResource
 
 log = logging.getLogger(__name__)
@@ -81,10 +84,21 @@ class Project:
         assert isinstance(found, list), found
         return found
 
-    def execute(self, request: RunRequest) -> str:
-        """What the daemon does with a request; the run's id."""
+    def open_batches(self) -> set[tuple[int, int]]:
+        """Files and attempt of each batch that is neither done nor revoked."""
+        with self.database.connect() as connection:
+            return {(batch.files, batch.attempt) for batch in ledger.open_batches(connection, "inbox")}
+
+    def execute(self, request: RunRequest, *, killed: bool = False) -> str:
+        """What the daemon does with a request; the run's id. A killed run opens its batch and says no more."""
         self.runs += 1
         run_id = str(uuid.uuid4())
+        if killed:
+            run = self.instance.create_run_for_job(self.job, run_id=run_id, tags=dict(request.tags))
+            with self.database.begin() as connection:
+                ledger.open_for(connection, request.tags["slipway/batch"], run_id)
+            self.instance.report_run_failed(run)
+            return run_id
         self.job.execute_in_process(
             instance=self.instance, run_id=run_id, tags=dict(request.tags), raise_on_error=False
         )
@@ -289,3 +303,37 @@ def test_an_unknown_landing_is_named(project):
     sensor = landing_sensor("inbux", job=project.job)
     result = sensor.evaluate_tick(build_sensor_context(instance=project.instance))
     assert "no landing named inbux; it has: inbox" in (result.skip_message or "")
+
+
+def fails_for_want_of_memory(project: Project, request: RunRequest, state: State) -> None:
+    """What the launcher makes of a run whose worker the kernel has killed after it opened its batch."""
+    run_id = project.execute(request, killed=True)
+    frozen = {FROZEN_TAG: json.dumps({"run_id": run_id})}
+    project.instance.add_run_tags(run_id, {**frozen, **state_tags(state)})
+
+
+def test_a_batch_out_of_memory_is_narrowed_only_when_its_last_run_was(project):
+    project.land(a="1", b="2")
+    (request,) = project.requests()
+    fails_for_want_of_memory(project, request, State.PENDING)
+    assert isinstance(project.tick(), SkipReason)
+    assert project.open_batches() == {(2, 1)}, "it waits for the retry"
+    fails_for_want_of_memory(project, request, State.FINAL)
+    project.tick()
+    # Not the same files once more, as after any other kill: they would need as much memory.
+    assert project.open_batches() == {(1, 1)}
+    project.drive()
+    assert project.states() == {"a": "done", "b": "done"}
+
+
+def test_the_retry_of_a_run_by_hand_finds_the_files_that_it_claimed(project):
+    project.land(a="1")
+    run = project.instance.create_run_for_job(project.job)
+    with project.database.begin() as connection:
+        claimed = ledger.claim(connection, "inbox", max_files=10, max_bytes=10**9, run_id=run.run_id)
+        tags = batch_tags(connection, run)
+        assert tags == {"slipway/landing": "inbox", "slipway/batch": claimed.id}
+        assert batch_tags(connection, run.with_tags(tags)) == {}
+    project.job.execute_in_process(instance=project.instance, tags=tags)
+    assert project.states() == {"a": "done"}
+    assert project.rows() == 1
