@@ -19,7 +19,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceLoadTarget
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
-from slipway.daemon.retries import OtherRetries, retry_pending
+from slipway.daemon.retries import OtherRetries, Retries
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -123,7 +123,7 @@ class Launching:
 
     def retry_pending(self) -> None:
         """What the sweep daemon does after its sweep."""
-        retry_pending(self._workspace)
+        Retries().make(self._workspace)
 
     def other_retries(self, run_id: str) -> None:
         """What the daemon of Dagster's automatic retries does when it sees that the run ended."""

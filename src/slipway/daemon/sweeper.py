@@ -8,7 +8,7 @@ from typing import Any
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.daemon import DaemonIterator, IntervalDaemon
 
-from slipway.daemon.retries import retry_pending
+from slipway.daemon.retries import Retries
 from slipway.launch import sweep
 
 EVERY_SECONDS = 5
@@ -19,6 +19,7 @@ class SweepDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
 
     def __init__(self) -> None:
         super().__init__(interval_seconds=EVERY_SECONDS)
+        self._retries = Retries()
 
     @classmethod
     def daemon_type(cls) -> str:
@@ -29,5 +30,5 @@ class SweepDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
         """One sweep."""
         sweep(workspace_process_context.instance)
         yield None
-        retry_pending(workspace_process_context)
+        self._retries.make(workspace_process_context)
         yield None

@@ -107,9 +107,10 @@ def failure(instance: DagsterInstance, record: RunRecord, *, opened: bool) -> Fa
             names.append(error.cls_name)
             said = error.message.strip()
             error = error.cause
-        if event.dagster_event and (event.dagster_event.message or "").startswith(exhaustion.PREFIX):
+        told = (event.dagster_event.message if event.dagster_event else None) or ""
+        if told.startswith(exhaustion.PREFIX):
             # A killed process left an error that says nothing.
-            said = event.dagster_event.message.splitlines()[0]
+            said = told.splitlines()[0]
         blameless = not opened or not SURROUNDINGS.isdisjoint(names)
         return Failure(Fault.SURROUNDINGS if blameless else Fault.STEP, f"run {run.run_id}: {said}")
     ends = instance.all_logs(run.run_id, of_type=DagsterEventType.RUN_FAILURE)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dagster import DagsterInstance, DagsterRunStatus, EventLogEntry
+from dagster import DagsterInstance, EventLogEntry
 from dagster._core.events import DagsterEvent, DagsterEventType, JobFailureData
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._utils.error import SerializableErrorInfo  # type: ignore[attr-defined]  # where every Dagster has it
@@ -99,9 +99,6 @@ def witnessed(
 def _run_failure(
     event: EventLogEntry, happened: DagsterEvent, witness: Witness, instance: DagsterInstance
 ) -> EventLogEntry:
-    run = instance.get_run_by_id(event.run_id)
-    if run is None or run.status is DagsterRunStatus.CANCELING:
-        return event
     failures = instance.all_logs(event.run_id, of_type=DagsterEventType.STEP_FAILURE)
     reason = witness.run_failure(happened, _messages(failures))
     if reason is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 import uuid
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dagster import DagsterInstance, Failure, job, op
+from dagster import DagsterInstance, Failure, OpExecutionContext, job, op
 from dagster._core.events import DagsterEventType
 
 from slipway.memory.exhaustion import Outlook, State
@@ -33,11 +34,11 @@ def full_scratch(folder: Path) -> None:
 def failures(
     body: Callable[[], object], account: Account | None, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
-    """Messages of the step's and the run's failure, as they are stored, and the run's state."""
+    """Messages of the step's failure and the run's end, as they are stored, and the run's state."""
 
     @op
-    def work():
-        body()
+    def work(context):
+        body(context) if inspect.signature(body).parameters else body()
 
     @job
     def one_step():
@@ -54,7 +55,9 @@ def failures(
         )
         one_step.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False)
         (step,) = instance.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE)
-        (run,) = instance.all_logs(run_id, of_type=DagsterEventType.RUN_FAILURE)
+        (run,) = instance.all_logs(
+            run_id, of_type={DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED}
+        )
         tags = instance.get_run_by_id(run_id).tags
         return [step.message, run.message, tags.get("slipway/out_of_memory", "")]
 
@@ -123,3 +126,13 @@ def test_kills_before_a_step_are_not_its_fault(tmp_path: Path, monkeypatch: pyte
     assert "Out of memory" not in step + run
     # The launcher, which sees the kill, is told that it is not the reason.
     assert state == "no"
+
+
+def test_a_run_that_is_being_terminated_is_canceled_and_waits_for_nothing(monkeypatch: pytest.MonkeyPatch):
+    def end_and_refuse(context: OpExecutionContext) -> None:
+        context.instance.report_run_canceling(context.run)
+        raise MemoryError
+
+    _, run, state = failures(end_and_refuse, None, monkeypatch)
+    assert run == "Run was canceled. Failed steps: ['work']."
+    assert state == ""
