@@ -13,6 +13,7 @@ from slipway.config.model import Platform
 from slipway.config.quantity import readable
 from slipway.launch.adapter import Host
 from slipway.launch.frozen import FROZEN_TAG, Escalation, fit
+from slipway.memory.exhaustion import STATE_TAG, State
 from slipway.profiles import ResolvedProfile
 
 ATTEMPT_TAG = "slipway/oom_retry"
@@ -48,6 +49,14 @@ def chain(tags: Mapping[str, str]) -> Chain:
     if attempt is None:
         return Chain(retries)
     return Chain(retries, int(attempt[1]), int(attempt[2]))
+
+
+def renewed(tags: Mapping[str, str]) -> dict[str, str]:
+    """What becomes, at a launch, of the tags that a re-execution has copied and that are not true of it."""
+    stale = {STATE_TAG: State.UNKNOWN.value} if STATE_TAG in tags else {}
+    if ATTEMPT_TAG in tags and RETRY_NUMBER_TAG not in tags:
+        stale[ATTEMPT_TAG] = "none"
+    return stale
 
 
 def decide(

@@ -88,10 +88,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             known = ", ".join(sorted(platform.code_locations)) or "none"
             raise UserError(f"code location '{location}' is not in platform.yaml; it has: {known}")
         decided, warnings = self._decide(context, platform, location)
-        stale = (
-            {exhaustion.STATE_TAG: exhaustion.State.UNKNOWN.value} if exhaustion.STATE_TAG in run.tags else {}
-        )
-        self._instance.add_run_tags(run.run_id, {**decided.tags(), **stale})
+        self._instance.add_run_tags(run.run_id, {**decided.tags(), **escalation.renewed(run.tags)})
         for warning in warnings:
             self._instance.report_engine_event(f"Warning: {warning}", run)
         order = self._order(run, platform, location, decided)

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus
+from dagster._core.errors import DagsterCodeLocationLoadError
 
 from launching import Launching, until
+from slipway.daemon import retries
 from slipway.launch import cgroup, process
 from slipway.launch.adapter import Host
 
@@ -272,7 +274,7 @@ def test_a_host_without_more_memory_retries_nothing(launcher: Launching, monkeyp
 
 
 @needs_cgroup
-def test_a_daemon_that_is_killed_before_it_submits_the_retry_submits_that_one_later(
+def test_a_code_location_that_is_away_and_a_daemon_that_is_killed_cost_the_retry_nothing_but_time(
     launcher: Launching, monkeypatch: pytest.MonkeyPatch
 ):
     run_id = starved(launcher)
@@ -280,6 +282,14 @@ def test_a_daemon_that_is_killed_before_it_submits_the_retry_submits_that_one_la
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
+    def away(*_: object) -> None:
+        raise DagsterCodeLocationLoadError("its code server restarts", [])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retries, "retry_run", away)
+        launcher.retry_pending()
+    assert launcher.children(run_id) == []
+    assert launcher.tags(run_id)[STATE] == "retry pending"
     with monkeypatch.context() as patch:
         patch.setattr(DagsterInstance, "submit_run", killed)
         with pytest.raises(KeyboardInterrupt):

@@ -121,5 +121,12 @@ def test_the_chain_is_read_from_what_the_parent_froze() -> None:
     assert escalation.chain(retry) == Chain()
 
 
+def test_what_a_re_execution_copied_is_not_left_standing() -> None:
+    copied = {"slipway/out_of_memory": "retried", "slipway/oom_retry": "1 of 2"}
+    assert escalation.renewed(copied) == {"slipway/out_of_memory": "not yet", "slipway/oom_retry": "none"}
+    assert escalation.renewed({"slipway/oom_retry": "1 of 2", "dagster/retry_number": "1"}) == {}
+    assert escalation.renewed({}) == {}
+
+
 def test_a_tag_that_is_no_attempt_counts_for_none() -> None:
     assert escalation.chain({"dagster/retry_number": "1", "slipway/oom_retry": "many"}) == Chain(1)
