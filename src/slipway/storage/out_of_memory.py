@@ -33,7 +33,7 @@ class Witness:
     outlook: Outlook
     account: kernel.Account | None
     _before: dict[str, int] = field(default_factory=dict)
-    """Kills that had happened when a step began in this process."""
+    """Kills that had happened when a step's attempt began in this process, or its last one ended."""
 
     def step_failure(self, event: DagsterEvent) -> str | None:
         """The reason when a step failed for want of memory, else None."""
@@ -62,8 +62,8 @@ class Witness:
             return self._say("the kernel killed a process of the run")
         return self._say(f"the run was given no more ({refused})") if refused and not said else None
 
-    def step_start(self, event: DagsterEvent) -> None:
-        """Kills before this are no fault of the step."""
+    def next_attempt(self, event: DagsterEvent) -> None:
+        """Kills before this are no fault of what follows."""
         self._before[event.step_key or ""] = self.kills()
 
     def kills(self) -> int:
@@ -87,8 +87,10 @@ def witnessed(
     if witness is None or happened is None or event.run_id != witness.outlook.run_id:
         return event
     match happened.event_type:
-        case DagsterEventType.STEP_START:
-            witness.step_start(happened)
+        case (
+            DagsterEventType.STEP_START | DagsterEventType.STEP_UP_FOR_RETRY | DagsterEventType.STEP_RESTARTED
+        ):
+            witness.next_attempt(happened)
         case DagsterEventType.STEP_FAILURE:
             return _because(event, happened, witness.step_failure(happened))
         case DagsterEventType.RUN_FAILURE:

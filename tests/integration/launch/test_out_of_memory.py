@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
+import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -12,6 +15,8 @@ from typing import Any
 import pytest
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus
 from dagster._core.errors import DagsterCodeLocationLoadError
+from dagster._core.execution.asset_backfill import backfill_runs_are_complete
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from launching import Launching, until
 from slipway.daemon import retries
@@ -301,6 +306,26 @@ def test_a_code_location_that_is_away_and_a_daemon_that_is_killed_cost_the_retry
     (found,) = launcher.children(run_id)
     assert (found.run_id, found.status) == (made.run_id, DagsterRunStatus.QUEUED)
     assert launcher.tags(run_id)[STATE] == "retried"
+
+
+@needs_cgroup
+def test_a_backfill_waits_for_the_retry_and_one_that_is_over_gets_none(launcher: Launching):
+    going, over = uuid.uuid4().hex[:8], uuid.uuid4().hex[:8]
+    for backfill, status in ((going, BulkActionStatus.REQUESTED), (over, BulkActionStatus.CANCELED)):
+        launcher.instance.add_backfill(PartitionBackfill(backfill, status, False, {}, time.time()))
+    log = logging.getLogger("backfill")
+
+    run_id = starved(launcher, **{"dagster/backfill": going})
+    assert not backfill_runs_are_complete(going, launcher.instance, log)
+    launcher.retry_pending()
+    (retry,) = launcher.children(run_id)
+    assert retry.tags["dagster/backfill"] == going
+    assert not backfill_runs_are_complete(going, launcher.instance, log)
+
+    run_id = starved(launcher, **{"dagster/backfill": over})
+    launcher.retry_pending()
+    assert launcher.children(run_id) == []
+    assert "Not retried for want of memory: its backfill is over." in launcher.messages(run_id)
 
 
 @needs_cgroup

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dagster import DagsterInstance, Failure, OpExecutionContext, job, op
+from dagster import DagsterInstance, Failure, OpExecutionContext, RetryRequested, job, op
 from dagster._core.events import DagsterEventType
 
 from slipway.memory.exhaustion import Outlook, State
@@ -125,6 +125,20 @@ def test_kills_before_a_step_are_not_its_fault(tmp_path: Path, monkeypatch: pyte
     step, run, state = failures(lambda: 1 / 0, Account(1, tmp_path), monkeypatch)
     assert "Out of memory" not in step + run
     # The launcher, which sees the kill, is told that it is not the reason.
+    assert state == "no"
+
+
+def test_kills_of_an_earlier_attempt_are_not_the_last_ones_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def lose_a_process_once(context: OpExecutionContext) -> None:
+        if context.retry_number == 0:
+            kills(tmp_path, 1)
+            raise RetryRequested(max_retries=1)
+        raise ValueError
+
+    step, run, state = failures(lose_a_process_once, Account(1, tmp_path), monkeypatch)
+    assert "Out of memory" not in step + run
     assert state == "no"
 
 
