@@ -53,6 +53,8 @@ class WorkOrder:
     """What `dagster api execute_run` takes."""
     env: Mapping[str, str]
     profile: ResolvedProfile
+    has_duckdb_file: bool = False
+    """Whether the location declares a DuckDB file; its path, as the run sees it, is in `env`."""
 
 
 class Phase(enum.Enum):
@@ -90,6 +92,10 @@ class Adapter(Protocol):
 
     def scratch(self, run_id: str) -> str:
         """The folder that the run may write to, as the run sees it."""
+        ...
+
+    def duckdb_folder(self, location: str) -> str:
+        """The folder of a location's DuckDB file, as its runs see it."""
         ...
 
     def start(self, order: WorkOrder) -> str:

@@ -159,8 +159,10 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                 os.environ,
                 base=self._adapter.base_environment(),
                 scratch=self._adapter.scratch(run.run_id),
+                duckdb_folder=self._adapter.duckdb_folder(location),
             ),
             profile=decided.profile,
+            has_duckdb_file=code.duckdb_file is not None,
         )
 
     # Terminating
