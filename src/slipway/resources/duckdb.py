@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -105,6 +107,36 @@ def apply_settings(connection: duckdb.DuckDBPyConnection, env: Mapping[str, str]
 @functools.cache
 def _spill_folder_of(_pid: int, parent: str) -> str:
     return spill_folder({"DUCKDB_TEMP_DIRECTORY": parent})
+
+
+@contextmanager
+def one_transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """A body that is one transaction: all of it is committed, or none when it raises.
+
+    Raises:
+        duckdb.TransactionException: the commit was refused, or a statement failed and the body went on.
+    """
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        yield
+        _check_alive(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        # A refused commit has ended the transaction already; the first error is the one to report.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _check_alive(connection: duckdb.DuckDBPyConnection) -> None:
+    """COMMIT of a transaction that an error has aborted is a ROLLBACK without a word; any other statement fails."""
+    try:
+        connection.execute("SELECT 1")
+    except duckdb.TransactionException as error:
+        raise duckdb.TransactionException(
+            "a statement of this transaction failed and the body went on, but nothing of it can be committed: "
+            f"let the error leave the body, or do without the transaction ({str(error).strip()})"
+        ) from None
 
 
 def spill_folder(env: Mapping[str, str]) -> str:

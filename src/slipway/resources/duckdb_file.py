@@ -6,7 +6,6 @@ opening waits.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import random
@@ -24,8 +23,8 @@ from slipway import config, identity
 from slipway.config.duckdb_file import VARIABLE, pool
 from slipway.config.errors import UserError
 from slipway.config.presence import on_platform
-from slipway.resources.duckdb import load_extensions, open_file
-from slipway.resources.lake import attach
+from slipway.resources.duckdb import load_extensions, one_transaction, open_file
+from slipway.resources.lake import attach, check_has_lake
 from slipway.resources.resource import Claim
 
 WAIT_SECONDS = 300.0
@@ -104,16 +103,12 @@ class DuckDBFileResource(ConfigurableResource):  # type: ignore[type-arg]
 
         A claim's files are marked done after the commit, not with it: a run that is killed in between loads them
         again, so write them in a way that can be repeated (INSERT OR REPLACE, or delete and insert).
+
+        Raises:
+            duckdb.TransactionException: a statement failed and the body went on.
         """
-        with self.connect() as connection:
-            connection.execute("BEGIN TRANSACTION")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(duckdb.Error):
-                    connection.execute("ROLLBACK")
-                raise
+        with self.connect() as connection, one_transaction(connection):
+            yield connection
         if claim is not None:
             claim.finish()
 
@@ -124,6 +119,8 @@ class DuckDBFileResource(ConfigurableResource):  # type: ignore[type-arg]
                 "leave `reads` empty without a platform",
             )
         platform = config.current(os.environ)
+        for location in self.reads:
+            check_has_lake(platform, location)
         identity.check(platform, os.environ)
         load_extensions(connection)
         for location in self.reads:

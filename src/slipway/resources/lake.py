@@ -44,6 +44,21 @@ def data_path(platform: Platform, location: str) -> str:
     return f"s3://{platform.lake.bucket}/{platform.lake.prefix}{location}/"
 
 
+def check_has_lake(platform: Platform, location: str) -> None:
+    """Check that a location has no DuckDB file instead.
+
+    Raises:
+        UserError: it has one.
+    """
+    code = platform.code_locations.get(location)
+    if code is not None and code.duckdb_file is not None:
+        raise UserError(
+            f"code location '{location}' has no lake: code_locations.{location}.duckdb_file gives it a DuckDB file instead",
+            "its own runs open the file with DuckDBFileResource, and no other location's can; "
+            "remove the key to give it a lake",
+        )
+
+
 def attach(
     connection: duckdb.DuckDBPyConnection,
     platform: Platform,
@@ -64,16 +79,9 @@ def attach(
         read_only: refuse writes to it.
 
     Raises:
-        UserError: the location has a DuckDB file instead of a lake; or Postgres does not answer, refuses the
-            credentials, or has no such catalogue. No message holds a credential.
+        UserError: Postgres does not answer, refuses the credentials, or has no such catalogue. No message
+            holds a credential.
     """
-    code = platform.code_locations.get(location)
-    if code is not None and code.duckdb_file is not None:
-        raise UserError(
-            f"code location '{location}' has no lake: code_locations.{location}.duckdb_file gives it a DuckDB file instead",
-            "its own runs open the file with DuckDBFileResource, and no other location's can; "
-            "remove the key to give it a lake",
-        )
     url = postgres_url(platform, env)
     storage = s3_settings(platform, platform.lake.storage_ref, env)
     key_id, secret, token = credentials(storage)
