@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+from pathlib import Path
+
+import duckdb
 
 from composed import Stack, until
 
 FOLDER = "/var/lib/slipway/duckdb"
-LOOK = """
-from slipway.resources import DuckDBFileResource
-with DuckDBFileResource().connect(read_only=True) as connection:
-    print(connection.execute("SELECT count(*) FROM visits").fetchone()[0])
-"""
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "duckdb-file.md"
 
 
 def beside_the_file(stack: Stack, *command: str) -> str:
     """Run a command in the service that holds the location's volume."""
     return stack.compose("run", "--rm", "--no-TTY", "duckdb-veteran", *command)
+
+
+def commands_of_the_page() -> list[str]:
+    """What the page says to look into the file and to copy it out, for our location and table."""
+    found = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    return [
+        text.replace("duckdb-weather", "duckdb-veteran").replace("raw.station", "visits")
+        for text in found
+        if "docker compose run" in text
+    ]
 
 
 def messages(stack: Stack, run_id: str) -> str:
@@ -52,7 +62,12 @@ def test_runs_at_once_write_it_one_after_the_other_also_when_one_forgets_the_poo
     assert {(found["path"], found["owner"]) for found in seen} == {(f"{FOLDER}/warehouse.duckdb", 10001)}
     assert "outside of its pool" in messages(stack, forgetful)
     assert "outside of its pool" not in messages(stack, second)
-    assert beside_the_file(stack, "python", "-c", LOOK).split()[-1] == "3"
+
+    look, copy = commands_of_the_page()
+    assert all(run_id in stack.run("bash", "-euc", look) for run_id in runs)
+    stack.run("bash", "-euc", copy)
+    with duckdb.connect(stack.folder / "backup" / "weather.duckdb", read_only=True) as connection:
+        assert len(connection.execute("FROM visits").fetchall()) == 3
 
 
 def test_the_file_of_a_killed_run_opens_again(stack: Stack) -> None:
