@@ -165,7 +165,7 @@ def _locations(platform: Platform, modules: Mapping[str, str]) -> dict[str, Any]
             },
         }
         if location.duckdb_file is not None:
-            services[duckdb_service_name(name)] = _duckdb_service(name, image, location.duckdb_file)
+            services[_duckdb_service_name(name)] = _duckdb_service(name, image, location.duckdb_file)
     return services
 
 
@@ -189,7 +189,7 @@ def _with_duckdb_files(platform: Platform) -> list[str]:
     return [name for name, location in platform.code_locations.items() if location.duckdb_file is not None]
 
 
-def duckdb_service_name(location: str) -> str:
+def _duckdb_service_name(location: str) -> str:
     """Name of the service that a location's DuckDB file is looked into with."""
     return "duckdb-" + location.replace("_", "-")
 

@@ -177,7 +177,7 @@ def _holder(error: duckdb.Error) -> str:
 
 def _in_use(path: Path, error: duckdb.Error, waited: float) -> UserError:
     return UserError(
-        f"{path}: {_holder(error)} has had it open for all of {waited:.0f} s",
+        f"{path} is in use: after {waited:.0f} s of waiting, {_holder(error)} has it open",
         f'everything that opens it belongs into one pool, @asset(pool="{duckdb_file_pool()}"), and holds its '
         "connection only while it reads or writes",
     )
