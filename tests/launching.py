@@ -54,6 +54,7 @@ code_locations:
     path: launched
     image: {repository: slipway-test/launched, tag: latest}
     profile: small
+    duckdb_file: launched.duckdb
     env:
       LOCATION_VALUE: plain
       LOCATION_SECRET: {env: DAEMON_SECRET}

@@ -10,6 +10,8 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
+from launched import filing
+
 
 @dg.asset(tags={"slipway/profile": "medium"})
 def heavy() -> None:
@@ -204,6 +206,8 @@ defs = dg.Definitions(
         waiting_in_a_step_process,
         vanishing,
         tagged,
+        filing.visiting,
+        filing.visiting_without_pool,
         dg.define_asset_job("everything", selection="*"),
         dg.define_asset_job("surroundings_job", selection="surroundings"),
     ],

@@ -35,7 +35,7 @@ DUCKDB_VARIABLES = (
 )
 
 RESERVED_NAMES = ("main", "memory", "system", "temp")
-"""DuckDB's own databases: a location's lake is attached under the location's name."""
+"""DuckDB's own databases: a lake is attached under its location's name, a file under its own."""
 
 
 DEFAULT_CPU = Decimal(1)
@@ -344,6 +344,14 @@ def _locations(data: Any) -> Iterator[Finding]:
         if name in RESERVED_NAMES:
             yield Finding(
                 path, f"'{name}' is a database of DuckDB's own", f"choose another name, such as {name}_data"
+            )
+        file = _at(raw, "duckdb_file")
+        if isinstance(file, str) and file.partition(".")[0].lower() in RESERVED_NAMES:
+            database, _, ending = file.partition(".")
+            yield Finding(
+                (*path, "duckdb_file"),
+                f"'{database}' is a database of DuckDB's own",
+                f"choose another name, such as {database}_data.{ending}",
             )
         env = dict(_entries(raw, "env"))
         yield from _own_variables(env, (*path, "env"))

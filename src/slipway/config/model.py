@@ -34,6 +34,9 @@ Prefix = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_=][A-Za-z0-9_.=
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/@\s?#]+(/[^@\s?#]*)?$")]
 """An address without credentials or query."""
 
+DuckDBFileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}\.(duckdb|db)$")]
+"""A file in a folder that it has to itself; what is before the dot is the name of its database in SQL."""
+
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -291,6 +294,10 @@ class CodeLocation(StrictModel):
         default="3.13", description="Python of the location's image; a laptop uses what it has, and says so."
     )
     profile: str | None = Field(default=None, description="Resource profile of the location's runs.")
+    duckdb_file: DuckDBFileName | None = Field(
+        default=None,
+        description="DuckDB file, such as warehouse.duckdb, that the location's runs have instead of a lake.",
+    )
     env: dict[VariableName, ValueOrReference] = Field(
         default={}, description="Environment of the location's code server and runs, and of no other's."
     )

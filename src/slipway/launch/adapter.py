@@ -53,6 +53,8 @@ class WorkOrder:
     """What `dagster api execute_run` takes."""
     env: Mapping[str, str]
     profile: ResolvedProfile
+    has_duckdb_file: bool = False
+    """Whether the location declares a DuckDB file; its path, as the run sees it, is in `env`."""
 
 
 class Phase(enum.Enum):
@@ -96,6 +98,10 @@ class Adapter(Protocol):
 
     def accounts(self) -> bool:
         """Whether the kernel counts a run's memory apart from that of others."""
+        ...
+
+    def duckdb_folder(self, location: str) -> str:
+        """The folder of a location's DuckDB file, as its runs see it."""
         ...
 
     def start(self, order: WorkOrder) -> str:

@@ -176,12 +176,14 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                     os.environ,
                     base=self._adapter.base_environment(),
                     scratch=self._adapter.scratch(run.run_id),
+                    duckdb_folder=self._adapter.duckdb_folder(location),
                 ),
                 exhaustion.VARIABLE: diagnosis.prospect(
                     decided, accounted=self._adapter.accounts()
                 ).to_json(),
             },
             profile=decided.profile,
+            has_duckdb_file=code.duckdb_file is not None,
         )
 
     # Terminating

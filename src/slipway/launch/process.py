@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from slipway.config import duckdb_file
 from slipway.config.errors import UserError
 from slipway.launch import cgroup, processes
 from slipway.launch.adapter import LOG_LINES, STOP_GRACE_SECONDS, Host, Phase, WorkerState, WorkOrder
@@ -181,6 +182,10 @@ class ProcessAdapter:
         """Where a control group can be made for each run."""
         return _hierarchy() is not None
 
+    def duckdb_folder(self, location: str) -> str:
+        """A folder of the location's own in the state folder, which outlives its runs."""
+        return str(self._records.folder.parent / "duckdb" / location)
+
     def start(self, order: WorkOrder) -> str:
         """Start the process, in its cgroup where there is one."""
         before = self._records.read(order.run_id)
@@ -223,6 +228,8 @@ class ProcessAdapter:
 
     def _spawn(self, order: WorkOrder, group: cgroup.Group | None) -> subprocess.Popen[bytes]:
         Path(order.env["SLIPWAY_SCRATCH"]).mkdir(mode=0o700, exist_ok=True)
+        if order.has_duckdb_file:
+            Path(order.env[duckdb_file.VARIABLE]).parent.mkdir(parents=True, exist_ok=True)
         path = f"{Path(order.python).parent}{os.pathsep}{order.env.get('PATH', os.defpath)}"
         with self._records.log(order.run_id).open("wb") as output:
             return subprocess.Popen(

@@ -1,5 +1,6 @@
-"""What code locations import beside `slipway.landing`: the lake, ready to use."""
+"""What code locations import beside `slipway.landing`: the lake, or a DuckDB file, ready to use."""
 
+from slipway.resources.duckdb_file import DuckDBFileResource, duckdb_file_pool
 from slipway.resources.resource import Claim, LakeResource
 
-__all__ = ["Claim", "LakeResource"]
+__all__ = ["Claim", "DuckDBFileResource", "LakeResource", "duckdb_file_pool"]

@@ -44,6 +44,21 @@ def data_path(platform: Platform, location: str) -> str:
     return f"s3://{platform.lake.bucket}/{platform.lake.prefix}{location}/"
 
 
+def check_has_lake(platform: Platform, location: str) -> None:
+    """Check that a location has no DuckDB file instead.
+
+    Raises:
+        UserError: it has one.
+    """
+    code = platform.code_locations.get(location)
+    if code is not None and code.duckdb_file is not None:
+        raise UserError(
+            f"code location '{location}' has no lake: code_locations.{location}.duckdb_file gives it a DuckDB file instead",
+            "its own runs open the file with DuckDBFileResource, and no other location's can; "
+            "remove the key to give it a lake",
+        )
+
+
 def attach(
     connection: duckdb.DuckDBPyConnection,
     platform: Platform,

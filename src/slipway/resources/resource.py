@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -16,8 +15,8 @@ from pydantic import Field
 
 from slipway import config, identity
 from slipway.config.presence import on_platform
-from slipway.resources.duckdb import identifier, literal, open_connection
-from slipway.resources.lake import attach, attach_local
+from slipway.resources.duckdb import identifier, literal, one_transaction, open_connection
+from slipway.resources.lake import attach, attach_local, check_has_lake
 
 
 class Claim(Protocol):
@@ -52,13 +51,16 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
         It is closed at the end, also when the body raises. Settings are those of the run's profile.
 
         Raises:
-            UserError: the lake cannot be attached, or the bucket is not the one that its catalogue describes.
+            UserError: the location has a DuckDB file instead; or the lake cannot be attached, or the bucket is
+                not the one that its catalogue describes.
         """
         connection = open_connection(os.environ)
         try:
             location = os.environ.get("SLIPWAY_LOCATION") or self.local_name
             if on_platform(os.environ):
                 platform = config.current(os.environ)
+                for needed in (location, *self.reads):
+                    check_has_lake(platform, needed)
                 identity.check(platform, os.environ)
                 attach(connection, platform, location, os.environ, read_only=read_only)
                 for other in self.reads:
@@ -81,20 +83,13 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
         same transaction, or refuses the commit when the claim is no longer this run's.
 
         Raises:
-            duckdb.TransactionException: the commit was refused; the message says why.
+            duckdb.TransactionException: the commit was refused, or a statement failed and the body went on; the
+                message says which.
         """
-        with self.connect() as connection:
-            connection.execute("BEGIN TRANSACTION")
-            try:
-                yield connection
-                if claim is not None and claim.claim_token:
-                    _sign(connection, claim.claim_token)
-                connection.execute("COMMIT")
-            except BaseException:
-                # A refused commit has ended the transaction already; the first error is the one to report.
-                with contextlib.suppress(duckdb.Error):
-                    connection.execute("ROLLBACK")
-                raise
+        with self.connect() as connection, one_transaction(connection):
+            yield connection
+            if claim is not None and claim.claim_token:
+                _sign(connection, claim.claim_token)
         if claim is not None:
             claim.finish()
 

@@ -11,6 +11,7 @@ from urllib import request
 
 import psycopg2
 import pytest
+from dagster import DagsterInstance
 from sqlalchemy import text
 
 from platform_home import environment
@@ -76,6 +77,26 @@ def test_everything_is_there_and_a_repetition_changes_nothing(platform, env):
         )
         == 1
     )
+
+
+def test_a_location_with_a_duckdb_file_gets_a_pool_of_one_and_no_lake(platform, env, tmp_path: Path):
+    home = Path(env["DAGSTER_HOME"]) / "dagster.yaml"
+    home.write_text(home.read_text().replace("default_limit: 1", "default_limit: 5"))
+    assert "default_limit: 5" in home.read_text()
+    shop = platform.code_locations["shop"].model_copy(update={"duckdb_file": "shop.duckdb"})
+    with_file = platform.model_copy(
+        update={"code_locations": {"filed": shop, "shop": platform.code_locations["shop"]}}
+    )
+    with DagsterInstance.from_config(env["DAGSTER_HOME"]) as instance:
+        # as a run that came before the platform knew, or somebody in the UI, may have left it
+        instance.event_log_storage.set_concurrency_slots("duckdb_filed", 3)
+        for _ in range(2):
+            lines = run(with_file, env)
+            limits = {limit.name: limit for limit in instance.event_log_storage.get_pool_limits()}
+            assert (limits["duckdb_filed"].limit, limits["duckdb_filed"].from_default) == (1, False)
+    assert "The DuckDB file of filed has its pool, with a limit of one" in lines
+    schemas = query(env, "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'lake%'")
+    assert schemas == [("lake_shop",)]
 
 
 def test_two_at_once_make_one_platform(platform, env, tmp_path: Path):

@@ -56,8 +56,10 @@ def test_a_run_is_a_container_with_its_profiles_limits(launcher: Launching, engi
     assert host["ReadonlyRootfs"]
     assert not host["Privileged"]
     assert container.attrs["Config"]["User"] == "10001:10001"
-    (scratch,) = container.attrs["Mounts"]
+    scratch, file = sorted(container.attrs["Mounts"], key=lambda mount: mount["Destination"])
     assert (scratch["Type"], scratch["Destination"]) == ("volume", "/tmp")
+    assert (file["Type"], file["Destination"], file["RW"]) == ("volume", "/var/lib/slipway/duckdb", True)
+    assert file["Name"] == f"{container.labels['slipway.project']}_duckdb_launched"
     assert container.labels["slipway.kind"] == "run"
     assert container.labels["slipway.location"] == "launched"
     assert container.labels["dagster/run_id"] == run_id
@@ -89,6 +91,27 @@ def test_a_run_is_a_container_with_its_profiles_limits(launcher: Launching, engi
         container_of(engine, run_id)
     with pytest.raises(docker.errors.NotFound):
         engine.volumes.get(volume)
+    assert engine.volumes.get(file["Name"])
+
+
+def test_the_duckdb_file_outlives_its_runs_also_a_killed_one(
+    launcher: Launching, engine: docker.DockerClient
+):
+    first = launcher.run("visiting")
+    ended(engine, first)
+    assert launcher.status(first) is DagsterRunStatus.SUCCESS, launcher.story(first)
+    sweep(launcher.instance)
+
+    killed = launcher.run("visiting", config={"visit": {"config": {"until": "/nowhere"}}})
+    launcher.says(killed, "has the file")
+    waiting = launcher.run("visiting_without_pool")
+    launcher.says(
+        waiting, "Waiting for /var/lib/slipway/duckdb/launched.duckdb: a process of another container"
+    )
+    container_of(engine, killed).kill()
+    ended(engine, waiting)
+    assert launcher.status(waiting) is DagsterRunStatus.SUCCESS, launcher.story(waiting)
+    assert f"visits: ['{first}', '{waiting}']" in launcher.messages(waiting)
 
 
 def test_limits_are_capped_to_the_engines_host_with_a_warning(

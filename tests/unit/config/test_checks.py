@@ -123,6 +123,11 @@ ARITHMETIC_12GI = (
             "code_locations.memory: 'memory' is a database of DuckDB's own; choose another name, such as memory_data",
         ),
         (
+            "code_locations: {s: {path: p, image: {repository: a, tag: b}, duckdb_file: Temp.duckdb}}",
+            "code_locations.s.duckdb_file: 'Temp' is a database of DuckDB's own; "
+            "choose another name, such as Temp_data.duckdb",
+        ),
+        (
             "code_locations: {s: {path: p, image: {repository: a, tag: b}, env: {SLIPWAY_STATE: x}}}",
             "code_locations.s.env.SLIPWAY_STATE: the platform sets this itself; choose another name",
         ),
@@ -167,6 +172,7 @@ def test_what_does_not_go_together(text: str, said: str) -> None:
         "{lake: {bucket: data, prefix: lake/}, landing: {a: {bucket: data, prefix: in/}, b: {bucket: data, prefix: inner/}}}",
         "{storage: {other: {}}, lake: {bucket: data}, landing: {a: {bucket: data, storage_ref: other}}}",
         "postgres: {bundled: true}",
+        "code_locations: {s: {path: p, image: {repository: a, tag: b}, duckdb_file: complex-stories_2.duckdb}}",
         "postgres: {bundled: false, host: db, user: {env: U}}",
     ],
 )

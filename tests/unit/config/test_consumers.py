@@ -52,6 +52,7 @@ CONSUMERS = {
     "code_locations.<name>.image.tag": "config/model.py",
     "code_locations.<name>.python": "ops/compose.py",
     "code_locations.<name>.profile": "profiles/resolving.py",
+    "code_locations.<name>.duckdb_file": "launch/environment.py",
     "code_locations.<name>.env.<name>": "launch/environment.py",
     "defaults.profile": "profiles/resolving.py",
 }
