@@ -38,6 +38,9 @@ def command(once: bool, ui_port: int) -> None:
     ending = Ending(with_parent=True)
     console = Console()
     root = Path(os.environ.get("SLIPWAY_STATE") or ".slipway").absolute()
+    if root.name == "demo" and (root / "env").exists():
+        # A shell that took the addresses of an earlier demo has that one's own folder here.
+        root = root.parent
     platform_file = Path(os.environ.get("SLIPWAY_PLATFORM") or "platform.yaml")
 
     def report(text: str) -> None:

@@ -16,14 +16,14 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
-from slipway import config, profiles
+from slipway import config
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.config.presence import is_development
 from slipway.launch import diagnosis, frozen, runtimes
 from slipway.launch.adapter import LOG_LINES, Adapter, EngineUnreachable, Phase, WorkerState, WorkOrder
 from slipway.launch.environment import run_environment
-from slipway.launch.selection import location_of, wishes
+from slipway.launch.selection import choose, location_of, wishes
 
 log = logging.getLogger(__name__)
 
@@ -115,16 +115,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         before = frozen.read(run.tags, run.run_id)
         if before is not None:
             return before, []
-        wished = wishes(context)
-        requested = frozen.requested(run.tags, run.run_id)
-        profile = profiles.resolve(
-            platform,
-            location,
-            # A job's tags are on its runs too.
-            run_tag=None if requested == wished.job else requested,
-            job_tag=wished.job,
-            asset_tags=wished.assets,
-        )
+        profile = choose(platform, location, frozen.requested(run.tags, run.run_id), wishes(context))
         host = _patiently(self._adapter.host)
         fitted, warnings = frozen.fit(profile, host)
         larger = frozen.next_larger(platform, fitted.limits.memory, host)
@@ -195,6 +186,9 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             return CheckRunHealthResult(WorkerStatus.RUNNING, str(error), transient=True)
         if state.phase in (Phase.WAITING, Phase.RUNNING):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if state.phase is Phase.ABSENT and frozen.read(run.tags, run.run_id) is None:
+            # Dagster's own commands, such as `dagster job execute`, run it in their process.
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "not launched by Slipway")
         current = self._reload(run.run_id)
         if current is None or current.is_finished:
             return CheckRunHealthResult(WorkerStatus.SUCCESS)
