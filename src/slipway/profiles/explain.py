@@ -131,7 +131,7 @@ def as_json(profile: ResolvedProfile) -> dict[str, Any]:
 
 def _memory(profile: ResolvedProfile) -> str:
     memory, value = profile.limits.memory, profile.duckdb.memory_limit
-    share = memory * duckdb.LIMIT_PERCENT // 100
+    share = memory * duckdb.LIMIT_PERCENT // 100 // duckdb.MIB * duckdb.MIB
     text = (
         f"the smaller of {duckdb.LIMIT_PERCENT} % of {duckdb.mebibytes(memory)} = {duckdb.mebibytes(share)}"
         f" and {duckdb.arithmetic(memory)}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dagster import AssetKey, AssetSelection, DagsterError
+from dagster import AssetKey, AssetSelection, BetaWarning, DagsterError
 from dagster._core.definitions.assets.graph.remote_asset_graph import RemoteRepositoryAssetNode
 from dagster._core.definitions.selector import RepositorySelector
 from dagster._core.remote_representation.external import RemoteJob, RemotePartitionSet, RemoteRepository
@@ -180,7 +181,9 @@ def _select(
     running: RunningPlatform, text: str, repositories: Sequence[RemoteRepository], location: str | None
 ) -> set[AssetKey]:
     try:
-        selection = AssetSelection.from_string(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BetaWarning)
+            selection = AssetSelection.from_string(text)
         if location is None:
             return set(selection.resolve(running.context.asset_graph))
         return {key for one in repositories for key in selection.resolve(one.asset_graph)}
@@ -197,4 +200,4 @@ def _with_broken(running: RunningPlatform, location: str | None, error: UserErro
     broken = running.broken() if location is None else []
     if not broken:
         return error
-    return UserError(error.message, f"{error.hint}; {', '.join(broken)} does not load, and may have it")
+    return UserError(error.message, f"{error.hint} ({', '.join(broken)} does not load, and may have it)")
