@@ -10,9 +10,9 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher, MetadataValue
-from dagster._core.events import EngineEventData
+from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
-from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._core.storage.dagster_run import DagsterRunStatus, RunsFilter
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
@@ -211,6 +211,26 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         return f"{text}\nIts last {LOG_LINES} lines:\n{logs}" if logs else text
 
     # Clearing up
+
+    def requeue(self) -> list[str]:
+        """Put back into the queue each run whose launch died with its daemon, before there was a worker.
+
+        Call it before anything launches runs. Ids of the runs that were put back.
+        """
+        starting = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING]))
+        lost = [run for run in starting if self._has_no_worker(run.run_id)]
+        for run in lost:
+            self._instance.report_engine_event("The daemon ended while it launched this run; queued again.", run)
+            self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
+        return [run.run_id for run in lost]
+
+    def _has_no_worker(self, run_id: str) -> bool:
+        try:
+            phase = _patiently(lambda: self._adapter.state(run_id)).phase
+        except EngineUnreachable as error:
+            log.warning("run %s: %s", run_id, error)
+            return False
+        return phase in (Phase.ABSENT, Phase.WAITING)
 
     def sweep(self) -> None:
         """Settle every run whose worker ended: fail it if it is not over, note an OOM kill, remove what is left."""
