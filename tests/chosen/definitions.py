@@ -27,7 +27,7 @@ def kernel_limit() -> int:
 
 
 def seen() -> dict[str, object]:
-    return {"duckdb": os.environ["DUCKDB_MEMORY_LIMIT"], "kernel": kernel_limit()}
+    return {"duckdb": os.environ.get("DUCKDB_MEMORY_LIMIT", "none"), "kernel": kernel_limit()}
 
 
 def asset(name: str, profile: str | None = None, **more: object) -> dg.AssetsDefinition:
