@@ -193,7 +193,9 @@ def make(project: Path) -> None:
     shutil.copy(ROOT / "dagster.yaml", project)
     for name in ("chosen", "other", "broken"):
         folder = project / name
-        shutil.copytree(ROOT / "tests" / "chosen", folder / "chosen", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / "tests" / "chosen", folder / "chosen", ignore=shutil.ignore_patterns("__pycache__")
+        )
         shutil.copy(ROOT / "code_locations" / "ecommerce" / "requirements.txt", folder)
     for name, text in (("other", OTHER), ("broken", 'raise RuntimeError("the roof is off")\n')):
         package = project / name / name
@@ -213,7 +215,10 @@ def live(folder: Path) -> Iterator[Live]:
         assert "code location broken did not load" in up.output
         url = up.output.split("UI: ")[1].split()[0]
         exported = subprocess.run(
-            ["sh", "-c", f". {state}/env && env -0"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
+            ["sh", "-c", f". {state}/env && env -0"],
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
         ).stdout
         env = dict(pair.split("=", 1) for pair in exported.split("\0") if pair)
         yield Live(up, project, url, {**env, "HOME": str(folder)})

@@ -30,7 +30,7 @@ FAILED, TIMED_OUT, INTERRUPTED = 1, 124, 130
     "--assets",
     multiple=True,
     metavar="SELECTION",
-    help="Keys with commas between them, or Dagster's selection syntax, such as 'group:marts' or '+marts/revenue'.",
+    help="Keys with commas between them, or Dagster's selection syntax, such as 'group:marts' or '+fct_orders'.",
 )
 @click.option("--job", metavar="NAME", help="A job; with --assets, these assets of it.")
 @click.option("--location", metavar="NAME", help="The code location, where several have such a job or asset.")

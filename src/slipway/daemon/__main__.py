@@ -52,7 +52,9 @@ def run(workspace_files: Sequence[str]) -> None:
         logging.getLogger("slipway").warning("%s; landings wait until it answers", error.message)
     with DagsterInstance.get() as instance:
         if again := requeue(instance):
-            logging.getLogger("slipway").info("queued again, their launch was cut short: %s", ", ".join(again))
+            logging.getLogger("slipway").info(
+                "queued again, their launch was cut short: %s", ", ".join(again)
+            )
         with daemon_controller_from_instance(
             instance,
             workspace_load_target=WorkspaceFileTarget(list(workspace_files)),

@@ -220,7 +220,9 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         starting = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING]))
         lost = [run for run in starting if self._has_no_worker(run.run_id)]
         for run in lost:
-            self._instance.report_engine_event("The daemon ended while it launched this run; queued again.", run)
+            self._instance.report_engine_event(
+                "The daemon ended while it launched this run; queued again.", run
+            )
             self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
         return [run.run_id for run in lost]
 

@@ -18,7 +18,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRe
 from dagster._core.workspace.load_target import GrpcServerTarget, WorkspaceLoadTarget
 
 from slipway.config import current
-from slipway.config.connections import postgres_url
+from slipway.config.connections import POSTGRES_URL, postgres_url
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.launch import runtimes
@@ -105,6 +105,8 @@ def instance(env: Mapping[str, str] = os.environ) -> Iterator[tuple[Platform, Da
         UserError: none runs, or its Postgres does not answer.
     """
     platform = current(env)
+    if platform.postgres.is_bundled and not env.get(POSTGRES_URL):
+        raise UserError(f"this shell knows of no running platform: {POSTGRES_URL} is not set", START)
     wait_for_postgres(platform, postgres_url(platform, env), 0)
     home = _home(env)
     if not (home / "dagster.yaml").exists():

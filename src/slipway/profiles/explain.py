@@ -79,12 +79,16 @@ def settings(profile: ResolvedProfile) -> list[Setting]:
         "DUCKDB_PRESERVE_INSERTION_ORDER": "off saves memory",
         "DUCKDB_TEMP_DIRECTORY": "a folder in the run's scratch",
     }
+    given = set(profile.duckdb.given)
+    if profile.is_merged and profile.duckdb.memory_limit == duckdb.derived(profile.limits.memory):
+        # One of them gives less than the limits of all together do.
+        given.discard("DUCKDB_MEMORY_LIMIT")
     return [
         Setting(
             name.removeprefix("DUCKDB_").lower(),
             values.get(name, "<scratch>/duckdb"),
-            name in profile.duckdb.given,
-            f"given in the profile's env{_room(profile, name)}" if name in profile.duckdb.given else why,
+            name in given,
+            f"given in the profile's env{_room(profile, name)}" if name in given else why,
         )
         for name, why in reasons.items()
     ]

@@ -51,6 +51,11 @@ class ResolvedProfile:
     """The profile's env without DuckDB's settings."""
 
     @property
+    def is_merged(self) -> bool:
+        """Whether it is the largest of several profiles, whose names its own has."""
+        return "+" in self.name
+
+    @property
     def env(self) -> dict[str, str]:
         """The whole environment that the profile gives to the run.
 

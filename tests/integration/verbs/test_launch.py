@@ -105,7 +105,13 @@ def test_what_fails_ends_with_1_and_says_why_and_where(platform: Live, shell: Sh
 
 def test_a_range_is_one_run_where_the_backfill_policy_says_so(platform: Live, shell: Shell) -> None:
     done = shell(
-        launch_command, "--assets", "whole", "--partition-range", "2024-01-02...2024-01-04", "--wait", "--json"
+        launch_command,
+        "--assets",
+        "whole",
+        "--partition-range",
+        "2024-01-02...2024-01-04",
+        "--wait",
+        "--json",
     )
     result = json.loads(done.stdout)
     assert (done.exit_code, result["succeeded"], result["backfill_id"]) == (0, True, None)
@@ -151,7 +157,10 @@ def test_ctrl_c_and_a_timeout_end_the_waiting_and_not_the_run(platform: Live, tm
     master, slave = pty.openpty()
     arguments = ["launch", "--assets", "holding", "--config", str(config), "--wait"]
     with subprocess.Popen(
-        [SLIPWAY, *arguments], env={**platform.env, "COLUMNS": "200", "TERM": "xterm"}, stdout=slave, stderr=slave
+        [SLIPWAY, *arguments],
+        env={**platform.env, "COLUMNS": "200", "TERM": "xterm"},
+        stdout=slave,
+        stderr=slave,
     ) as waiting:
         os.close(slave)
         seen = b""
@@ -185,7 +194,9 @@ def test_a_silent_daemon_is_warned_of(shell: Shell, monkeypatch: pytest.MonkeyPa
 
 
 def test_profile_explain_tells_each_rules_wish(platform: Live, shell: Shell) -> None:
-    told = json.loads(shell(profile_command, "explain", "--job", "both", "--location", "chosen", "--json").stdout)
+    told = json.loads(
+        shell(profile_command, "explain", "--job", "both", "--location", "chosen", "--json").stdout
+    )
     assert (told["profile"]["name"], told["rule"]) == ("tall+wide", "asset")
     assert [(rule["rule"], rule["asks"], rule["decides"]) for rule in told["rules"]] == [
         ("run", [], False),

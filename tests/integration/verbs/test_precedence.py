@@ -48,9 +48,7 @@ def submitted(platform: Live) -> dict[str, str]:
     }
     platform.backfill(["a", "b"], assetSelection=[{"path": ["tall_letters"]}], tags=_case("backfill tall"))
     platform.backfill(["a"], assetSelection=[{"path": ["plain_letters"]}], tags=_case("backfill location"))
-    platform.backfill(
-        ["c"], assetSelection=[{"path": ["tall_letters"]}], tags=_case("backfill run", **asked)
-    )
+    platform.backfill(["c"], assetSelection=[{"path": ["tall_letters"]}], tags=_case("backfill run", **asked))
     repository = {"repositoryLocationName": "chosen", "repositoryName": "__repository__"}
     platform.backfill(
         ["b"],
@@ -115,7 +113,11 @@ def test_run_tags_of_a_job_are_its_own_wish(platform: Live, submitted: dict[str,
 @pytest.mark.parametrize(
     ("case", "rule"),
     [
-        *((f"{who} {rule}", rule) for who in ("sensor", "schedule") for rule in ("run", "job", "asset", "location")),
+        *(
+            (f"{who} {rule}", rule)
+            for who in ("sensor", "schedule")
+            for rule in ("run", "job", "asset", "location")
+        ),
         *((f"condition {rule}", rule) for rule in ("run", "asset", "location")),
         *((f"backfill {rule}", rule) for rule in ("run", "job", "location")),
     ],

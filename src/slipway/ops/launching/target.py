@@ -16,7 +16,7 @@ from slipway.config.errors import UserError
 from slipway.ops.running import RunningPlatform, unknown
 
 SYNTAX = (
-    "keys with commas between them, or Dagster's selection syntax, such as 'group:marts' or '+marts/revenue'"
+    "keys with commas between them, or Dagster's selection syntax, such as 'group:marts' or '+fct_orders'"
 )
 
 _KEY = re.compile(r"[\w.\-]+(/[\w.\-]+)*")
