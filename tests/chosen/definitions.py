@@ -128,11 +128,17 @@ def asking() -> Iterator[dg.RunRequest]:
 def scheduled(case: str) -> dg.ScheduleDefinition:
     job, tags = CASES[case]
     name = f"schedule {case}"
+
+    def once(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if context.instance.get_runs_count(dg.RunsFilter(tags={"case": name})):
+            return dg.SkipReason("one is enough")
+        return dg.RunRequest(tags={**tags, "case": name})
+
     return dg.ScheduleDefinition(
         name=f"each_minute_{case}",
         job_name=job,
         cron_schedule="* * * * *",
-        execution_fn=lambda context: dg.RunRequest(run_key=name, tags={**tags, "case": name}),
+        execution_fn=once,
         default_status=DefaultScheduleStatus.RUNNING,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from composed import Stack, until
+from slipway.config.quantity import format_bytes
 
 
 def test_launch_and_explain_work_in_the_webservers_container(stack: Stack) -> None:
@@ -28,13 +29,24 @@ def test_launch_and_explain_work_in_the_webservers_container(stack: Stack) -> No
         "webserver", "slipway", "profile", "explain", "--asset", "ecommerce_probe", "--json"
     )
     told = json.loads(output)
-    assert (code, told["rule"], told["host"]["memory"]) == (0, "location", stack.engine.info()["MemTotal"])
+    assert (code, told["rule"], told["host"]["memory"]) == (
+        0,
+        "location",
+        format_bytes(stack.engine.info()["MemTotal"]),
+    )
 
 
 @pytest.mark.disruptive
 def test_a_backfill_survives_the_death_of_daemon_and_code_server(stack: Stack) -> None:
     code, output = stack.execute(
-        "webserver", "slipway", "launch", "--assets", "ecommerce_parts", "--partition-range", "a...l", "--json"
+        "webserver",
+        "slipway",
+        "launch",
+        "--assets",
+        "ecommerce_parts",
+        "--partition-range",
+        "a...l",
+        "--json",
     )
     assert code == 0, output
     backfill = json.loads(output[output.index("{") :])["backfill_id"]

@@ -18,7 +18,11 @@ DAGSTER = Path(sys.executable).with_name("dagster")
 )
 def test_dagster(arguments: list[str], said: str) -> None:
     done = subprocess.run(
-        [DAGSTER, *arguments, "-m", "ecommerce.definitions"], capture_output=True, text=True, check=False, timeout=200
+        [DAGSTER, *arguments, "-m", "ecommerce.definitions"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert said in done.stdout + done.stderr

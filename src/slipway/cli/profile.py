@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
 from slipway import config, profiles
-from slipway.config import quantity
 from slipway.config.errors import UserError
-from slipway.config.model import Platform
 from slipway.launch import frozen, selection
-from slipway.launch.adapter import Host
 from slipway.launch.selection import Wishes
-from slipway.ops import running
+from slipway.ops import profile_report, running
 from slipway.ops.launching import target
+from slipway.ops.profile_report import Numbers
 from slipway.ops.results import Result, as_table
 from slipway.profiles import ResolvedProfile, explain
 
@@ -32,29 +29,23 @@ def command() -> None:
 def list_profiles(as_json: bool) -> None:
     """List all profiles with their numbers, and who names them in platform.yaml."""
     platform = config.current()
-    found = [_of(name) for name in sorted(profiles.known(platform))]
     users = explain.users(platform)
+    found = [_named(name) for name in sorted(profiles.known(platform))]
     if as_json:
-        rows = [{**explain.as_json(one), "used_by": users.get(one.name, [])} for one in found]
-        click.echo(json.dumps(rows, indent=2))
+        _print([{**explain.as_json(one), "used_by": users.get(one.name, [])} for one in found])
         return
-    columns = ["profile", "cpu", "memory", "scratch", "duckdb memory", "threads", "used by"]
-    table = [
-        (
-            one.name,
-            *(
-                f"{amount.request} … {amount.limit}" if amount.request else amount.limit
-                for amount in explain.amounts(one)
-            ),
-            *(
-                f"{setting.value}{' (given)' if setting.given else ''}"
-                for setting in explain.settings(one)[:2]
-            ),
-            ", ".join(users.get(one.name, [])) or "-",
+    rows = []
+    for one in found:
+        amounts = [
+            f"{amount.request} … {amount.limit}" if amount.request else amount.limit
+            for amount in explain.amounts(one)
+        ]
+        memory, threads = (
+            f"{setting.value}{' (given)' if setting.given else ''}" for setting in explain.settings(one)[:2]
         )
-        for one in found
-    ]
-    click.echo(as_table(Result(columns, table)), nl=False)
+        rows.append((one.name, *amounts, memory, threads, ", ".join(users.get(one.name, [])) or "-"))
+    columns = ["profile", "cpu", "memory", "scratch", "duckdb memory", "threads", "used by"]
+    click.echo(as_table(Result(columns, rows)), nl=False)
     click.echo("cpu and memory: request … limit. Jobs, assets and runs choose by the tag slipway/profile.")
 
 
@@ -62,16 +53,14 @@ def list_profiles(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print an object.")
 def show(name: str, as_json: bool) -> None:
-    """Show all numbers of a profile, with the arithmetic of DuckDB's settings."""
-    profile = _of(name)
+    """Show all numbers of a profile on this host, with the arithmetic of DuckDB's settings."""
+    numbers = profile_report.fit(_named(name), running.host())
     users = explain.users(config.current()).get(name, [])
-    fitted, warnings, machine = _fit(profile)
     if as_json:
-        _print(fitted, machine, warnings, {"used_by": users})
+        _print({"used_by": users, **numbers.as_json()})
         return
     click.echo(f"profile {name}, used by: {', '.join(users) or 'nothing in platform.yaml'}")
-    for line in _lines(fitted, machine, warnings):
-        click.echo(line)
+    click.echo("\n".join(numbers.lines()))
 
 
 @command.command("explain")
@@ -103,40 +92,13 @@ def explain_command(
     if not (location or job or assets):
         raise click.UsageError("give --location, --job, --asset or --run")
     subject, where, wished = _subject(location, job, assets)
-    platform = config.current()
-    decided = selection.choose(platform, where, profile, wished)
-    verdicts = explain.verdicts(selection.rules(platform, where, profile, wished))
-    fitted, warnings, machine = _fit(decided)
-    askers: dict[str, list[str]] = {}
-    for key, asked in sorted(wished.assets.items()):
-        askers.setdefault(asked, []).append(key.to_user_string())
+    choice = profile_report.choose(config.current(), where, profile, wished)
+    numbers = profile_report.fit(choice.profile, running.host())
     if as_json:
-        rules = [{**vars(verdict), "asks": list(verdict.asks)} for verdict in verdicts]
-        _print(
-            fitted,
-            machine,
-            warnings,
-            {"subject": subject, "rule": decided.source, "rules": rules, "assets": askers},
-        )
+        _print({"subject": subject, **choice.as_json(), **numbers.as_json()})
         return
-    click.echo(
-        f"{subject} gets profile '{decided.name}', by rule '{decided.source}': {explain.RULES[decided.source]}"
-    )
-    click.echo("")
-    table = [
-        (
-            verdict.rule,
-            ", ".join(_asked(name, askers if verdict.rule == "asset" else {}) for name in verdict.asks)
-            or "-",
-            verdict.why,
-        )
-        for verdict in verdicts
-    ]
-    for line in as_table(Result(["rule", "asks for", "verdict"], table)).splitlines()[:-1]:
-        click.echo(line)
-    click.echo("")
-    for line in _lines(fitted, machine, warnings):
-        click.echo(line)
+    click.echo(f"{subject}: profile '{choice.profile.name}', {_by(choice.profile)}\n")
+    click.echo("\n".join([*choice.lines(), "", *numbers.lines()]))
 
 
 def _subject(location: str | None, job: str | None, assets: tuple[str, ...]) -> tuple[str, str, Wishes]:
@@ -153,109 +115,44 @@ def _subject(location: str | None, job: str | None, assets: tuple[str, ...]) -> 
 def _explain_run(run_id: str, as_json: bool) -> None:
     with running.instance(os.environ) as (platform, instance):
         run = instance.get_run_by_id(run_id)
-        if run is None:
-            raise UserError(f"there is no run '{run_id}'", "the UI and `dagster run list` have the whole ids")
-        decided = frozen.read(run.tags, run_id)
-        if decided is None:
-            origin = run.remote_job_origin
-            where = (
-                ""
-                if origin is None
-                else f" --location {origin.repository_origin.code_location_origin.location_name}"
-            )
-            raise UserError(
-                f"run {run_id} is {run.status.value.lower().replace('_', ' ')} and was never launched,"
-                " so nothing was chosen for it yet",
-                f"what it would get: slipway profile explain{where} --job {run.job_name}",
-            )
-    profile = decided.profile
-    now = _differs(platform, profile)
-    if as_json:
-        _print(
-            profile,
-            None,
-            [],
-            {"subject": f"run {run_id}", "rule": profile.source, "larger": decided.larger, "differs": now},
+    if run is None:
+        raise UserError(f"there is no run '{run_id}'", "the UI and `dagster run list` have the whole ids")
+    decided = frozen.read(run.tags, run_id)
+    if decided is None:
+        origin = run.remote_job_origin
+        place = None if origin is None else origin.repository_origin.code_location_origin.location_name
+        job = "" if run.job_name.startswith("__") else f" --job {run.job_name}"
+        selected = "".join(f" --asset {key.to_user_string()}" for key in sorted(run.asset_selection or ()))
+        raise UserError(
+            f"run {run_id} ({run.status.value}) was not launched by Slipway, or not yet: nothing was chosen for it",
+            f"what it would get: slipway profile explain{f' --location {place}' if place else ''}{job}{selected}",
         )
+    given = decided.profile
+    now = profile_report.differences(platform, given, running.host())
+    numbers = Numbers(given)
+    if as_json:
+        more = {"rule": given.source, "next_larger": decided.larger, "differs_now": now}
+        _print({"subject": f"run {run_id}", **more, **numbers.as_json()})
         return
-    click.echo(
-        f"run {run_id} was given profile '{profile.name}' when it was launched,"
-        f" by rule '{profile.source}': {explain.RULES[profile.source]}"
-    )
-    nearer = list(explain.RULES)[: list(explain.RULES).index(profile.source)]
+    click.echo(f"run {run_id}: profile '{given.name}', {_by(given)}")
+    nearer = list(explain.RULES)[: list(explain.RULES).index(given.source)]
     if nearer:
         click.echo(f"asked for nothing: {', '.join(nearer)}")
-    click.echo("")
-    for line in _lines(profile, None, []):
-        click.echo(line)
-    click.echo(f"next larger then: {decided.larger or 'none'}")
+    click.echo("\n".join(["", *numbers.lines(), "", f"next larger, then: {decided.larger or 'none'}"]))
     if now:
         click.echo(f"platform.yaml says otherwise now: {now}. The run keeps what it was given.")
 
 
-def _differs(platform: Platform, profile: ResolvedProfile) -> str:
-    """What platform.yaml says of a frozen profile now, where that is something else."""
-    names = profile.name.split("+")
-    missing = [name for name in names if name not in profiles.known(platform)]
-    if missing:
-        return f"there is no profile '{missing[0]}' any more"
-    current, _, _ = _fit(profiles.resolve(platform, "", asset_tags=names))
-    before = {one.resource: one.limit for one in explain.amounts(profile)}
-    after = {one.resource: one.limit for one in explain.amounts(current)}
-    changed = [f"{name} {after[name]}" for name in before if before[name] != after[name]]
-    return f"'{profile.name}' has {', '.join(changed)}" if changed else ""
+def _by(profile: ResolvedProfile) -> str:
+    return f"by rule '{profile.source}' ({explain.RULES[profile.source]})"
 
 
-def _of(name: str) -> ResolvedProfile:
+def _named(name: str) -> ResolvedProfile:
     platform = config.current()
     if name not in profiles.known(platform):
         raise running.unknown("resource profile", name, profiles.known(platform), "platform.yaml")
     return profiles.resolve(platform, "", run_tag=name)
 
 
-def _fit(profile: ResolvedProfile) -> tuple[ResolvedProfile, list[str], Host | None]:
-    """The profile as this host would give it; one that it would refuse stays as it is, with the refusal."""
-    machine = running.host()
-    if machine is None:
-        return profile, [], None
-    try:
-        fitted, warnings = frozen.fit(profile, machine)
-    except UserError as error:
-        return profile, [f"a run would be refused: {error.message}"], machine
-    return fitted, warnings, machine
-
-
-def _asked(name: str, askers: Mapping[str, list[str]]) -> str:
-    return f"{name} ({', '.join(askers[name])})" if name in askers else name
-
-
-def _lines(profile: ResolvedProfile, machine: Host | None, warnings: list[str]) -> Iterator[str]:
-    """All numbers of a profile for people."""
-    rows: list[tuple[Any, ...]] = [
-        (one.resource, one.request or "-", one.limit or "-") for one in explain.amounts(profile)
-    ]
-    yield from as_table(Result(["resource", "request", "limit"], rows)).splitlines()[:-1]
-    yield ""
-    rows = [(one.name, one.value, one.why) for one in explain.settings(profile)]
-    yield from as_table(Result(["DuckDB", "value", "why"], rows)).splitlines()[:-1]
-    if profile.variables:
-        yield ""
-        yield from (f"env {name}={value}" for name, value in sorted(profile.variables.items()))
-    if machine is not None:
-        yield ""
-        yield (
-            f"this host has {quantity.format_cpu(machine.cpu)} cores and {quantity.readable(machine.memory)}"
-            f"{'' if warnings else ': nothing is lowered'}"
-        )
-    yield from (f"warning: {warning}" for warning in warnings)
-
-
-def _print(
-    profile: ResolvedProfile, machine: Host | None, warnings: list[str], more: Mapping[str, Any]
-) -> None:
-    host = None if machine is None else {"cpu": quantity.format_cpu(machine.cpu), "memory": machine.memory}
-    click.echo(
-        json.dumps(
-            {**more, "profile": explain.as_json(profile), "host": host, "warnings": warnings}, indent=2
-        )
-    )
+def _print(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))

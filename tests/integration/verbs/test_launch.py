@@ -209,16 +209,16 @@ def test_profile_explain_tells_each_rules_wish(platform: Live, shell: Shell) -> 
     assert told["profile"]["limits"] == {"cpu": "1", "memory": "1536Mi", "scratch": "10Gi"}
 
     text = shell(profile_command, "explain", "--job", "nightly", "--profile", "asked").stdout
-    assert "job nightly of chosen gets profile 'asked', by rule 'run'" in text
+    assert "job nightly of chosen: profile 'asked', by rule 'run'" in text
     assert "asset     tall (tall_one)  not asked, since 'run' is nearer" in text
     text = shell(profile_command, "explain", "--asset", "other_one").stdout
-    assert "other_one of other gets profile 'base', by rule 'platform': defaults.profile" in text
+    assert "other_one of other: profile 'base', by rule 'platform' (defaults.profile)" in text
 
 
 def test_profile_explain_of_a_run_tells_what_was_frozen(platform: Live, shell: Shell) -> None:
     (run,) = platform.over([platform.launch("nightly")])
     told = json.loads(shell(profile_command, "explain", "--run", run["runId"], "--json").stdout)
-    assert (told["profile"]["name"], told["rule"], told["differs"]) == ("nightly", "job", "")
+    assert (told["profile"]["name"], told["rule"], told["differs_now"]) == ("nightly", "job", "")
     assert told["profile"]["duckdb"]["memory_limit"]["value"] == run["tags"]["slipway/duckdb_memory_limit"]
     text = shell(profile_command, "explain", "--run", run["runId"]).stdout
     assert "by rule 'job'" in text
@@ -245,7 +245,7 @@ def test_profile_explain_of_a_run_that_was_refused_says_how_to_look(platform: Li
     wait_until(lambda: platform.run(refused)["status"] == "FAILURE", 60, "the launch is refused")
     error = shell(profile_command, "explain", "--run", refused).exception
     assert isinstance(error, UserError)
-    assert "is failure and was never launched" in error.message
+    assert "(FAILURE) was not launched by Slipway, or not yet" in error.message
     assert "slipway profile explain --location chosen --job nightly" in str(error.hint)
 
 

@@ -58,7 +58,7 @@ def test_show_lowers_to_this_host_as_a_launch_would_and_says_so() -> None:
 
 def test_a_location_needs_no_running_platform() -> None:
     text = call("explain", "--location", "shop").stdout
-    assert "gets profile 'small', by rule 'location'" in text
+    assert "whose job and assets ask for nothing: profile 'small', by rule 'location'" in text
     found = json.loads(call("explain", "--location", "shop", "--profile", "default", "--json").stdout)
     assert (found["profile"]["name"], found["rule"]) == ("default", "run")
 
