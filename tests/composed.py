@@ -76,7 +76,12 @@ def {name}_probe(environment: Environment) -> dg.MaterializeResult:
     }})}})
 
 
-defs = dg.Definitions(assets=[{name}_probe], resources={{"environment": Environment({arguments})}})
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(list("abcdefghijkl")))
+def {name}_parts() -> None:
+    pass
+
+
+defs = dg.Definitions(assets=[{name}_probe, {name}_parts], resources={{"environment": Environment({arguments})}})
 '''
 
 FILING = '''

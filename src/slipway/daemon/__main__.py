@@ -30,6 +30,7 @@ from slipway.config.errors import UserError
 from slipway.daemon.landing import LandingDaemon
 from slipway.daemon.retries import OtherRetries
 from slipway.daemon.sweeper import SweepDaemon
+from slipway.launch import requeue
 
 CHECK_SECONDS = 5
 
@@ -52,16 +53,18 @@ def run(workspace_files: Sequence[str]) -> None:
         identity.check(config.current(), os.environ)
     except identity.StorageUnreachable as error:
         logging.getLogger("slipway").warning("%s; landings wait until it answers", error.message)
-    with (
-        DagsterInstance.get() as instance,
-        daemon_controller_from_instance(
+    with DagsterInstance.get() as instance:
+        if again := requeue(instance):
+            logging.getLogger("slipway").info(
+                "queued again, their launch was cut short: %s", ", ".join(again)
+            )
+        with daemon_controller_from_instance(
             instance,
             workspace_load_target=WorkspaceFileTarget(list(workspace_files)),
             gen_daemons=daemons,
             code_server_log_level="warning",
-        ) as controller,
-    ):
-        keep(controller)
+        ) as controller:
+            keep(controller)
 
 
 def keep(controller: DagsterDaemonController) -> NoReturn:

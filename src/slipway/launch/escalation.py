@@ -99,7 +99,7 @@ def successor(platform: Platform, name: str, profile: ResolvedProfile, host: Hos
     Raises:
         NotRetried: it is gone, cannot be had on this host, or gives no more memory there.
     """
-    if name not in profiles.names(platform):
+    if name not in profiles.known(platform):
         raise NotRetried(
             f"profile '{name}', the on_oom of '{profile.name}', is not in platform.yaml any more"
         )

@@ -10,21 +10,21 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher, MetadataValue
-from dagster._core.events import EngineEventData
+from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
-from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._core.storage.dagster_run import DagsterRunStatus, RunsFilter
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
-from slipway import config, profiles
+from slipway import config
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.config.presence import is_development
 from slipway.launch import diagnosis, escalation, frozen, runtimes
 from slipway.launch.adapter import LOG_LINES, Adapter, EngineUnreachable, Phase, WorkerState, WorkOrder
 from slipway.launch.environment import run_environment
-from slipway.launch.selection import location_of, wishes
+from slipway.launch.selection import Wishes, choose, location_of, wishes
 from slipway.memory import exhaustion
 from slipway.profiles import ResolvedProfile
 
@@ -120,17 +120,10 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         before = frozen.read(run.tags, run.run_id)
         if before is not None:
             return before, []
-        wished = wishes(context)
-        requested = frozen.requested(run.tags, run.run_id)
         chain = escalation.chain(run.tags)
-        profile = profiles.resolve(
-            platform,
-            location,
-            # A job's tags are on its runs too.
-            run_tag=None if requested == wished.job and not chain.number else requested,
-            job_tag=wished.job,
-            asset_tags=wished.assets,
-        )
+        # A retry's profile is its own, also where it is the one that the job names.
+        wished = Wishes() if chain.number else wishes(context)
+        profile = choose(platform, location, frozen.requested(run.tags, run.run_id), wished)
         host = _patiently(self._adapter.host)
         fitted, warnings = frozen.fit(profile, host)
         larger = frozen.next_larger(platform, fitted.limits.memory, host)
@@ -218,6 +211,9 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             return CheckRunHealthResult(WorkerStatus.RUNNING, str(error), transient=True)
         if state.phase in (Phase.WAITING, Phase.RUNNING):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if state.phase is Phase.ABSENT and frozen.read(run.tags, run.run_id) is None:
+            # Dagster's own commands, such as `dagster job execute`, run it in their process.
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "not launched by Slipway")
         current = self._reload(run.run_id)
         if current is None or current.is_finished:
             return CheckRunHealthResult(WorkerStatus.SUCCESS)
@@ -259,6 +255,28 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         return self._adapter.scratch(run_id)
 
     # Clearing up
+
+    def requeue(self) -> list[str]:
+        """Put back into the queue each run whose launch died with its daemon, before there was a worker.
+
+        Call it before anything launches runs. Ids of the runs that were put back.
+        """
+        starting = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING]))
+        lost = [run for run in starting if self._has_no_worker(run.run_id)]
+        for run in lost:
+            self._instance.report_engine_event(
+                "The daemon ended while it launched this run; queued again.", run
+            )
+            self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
+        return [run.run_id for run in lost]
+
+    def _has_no_worker(self, run_id: str) -> bool:
+        try:
+            phase = _patiently(lambda: self._adapter.state(run_id)).phase
+        except EngineUnreachable as error:
+            log.warning("run %s: %s", run_id, error)
+            return False
+        return phase in (Phase.ABSENT, Phase.WAITING)
 
     def sweep(self) -> None:
         """Settle every run whose worker ended: fail it if it is not over, note an OOM kill, remove what is left."""

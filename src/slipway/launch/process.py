@@ -189,8 +189,10 @@ class ProcessAdapter:
     def start(self, order: WorkOrder) -> str:
         """Start the process, in its cgroup where there is one."""
         before = self._records.read(order.run_id)
-        if before is not None:
+        if before is not None and (before.pid is not None or before.is_alive):
             return f"nothing: process {before.pid} was launched before"
+        # What a launcher left that died before it had started anything.
+        self.remove(order.run_id)
         if not Path(order.python).exists():
             raise UserError(
                 f"the interpreter of code location '{order.location}', {order.python}, is not there",
@@ -264,12 +266,12 @@ class ProcessAdapter:
         record = self._records.read(run_id)
         if record is None:
             return WorkerState(Phase.ABSENT)
+        if record.pid is None:
+            return WorkerState(Phase.WAITING)
         account = None if record.cgroup is None else record.cgroup.account
         out_of_memory = account is not None and account.kills() > 0
         if record.is_alive:
-            return WorkerState(
-                Phase.WAITING if record.pid is None else Phase.RUNNING, out_of_memory=out_of_memory
-            )
+            return WorkerState(Phase.RUNNING, out_of_memory=out_of_memory)
         peak = None if account is None else account.peak()
         return WorkerState(Phase.EXITED, self._exit_codes.get(run_id), out_of_memory, peak)
 
@@ -302,8 +304,12 @@ class ProcessAdapter:
         self._exit_codes.pop(run_id, None)
 
     def exited(self) -> Iterable[str]:
-        """Runs with a record and no living worker."""
-        return [run_id for run_id in self._records.run_ids() if self.state(run_id).phase is Phase.EXITED]
+        """Runs with a record and no living worker, nor anybody about to start one."""
+        return [
+            run_id
+            for run_id in self._records.run_ids()
+            if (record := self._records.read(run_id)) is not None and not record.is_alive
+        ]
 
 
 def clear(state: Path) -> int:

@@ -55,6 +55,11 @@ class ResolvedProfile:
     """How often, counted from the first run that was not a retry."""
 
     @property
+    def is_merged(self) -> bool:
+        """Whether it is the largest of several profiles, whose names its own has."""
+        return "+" in self.name
+
+    @property
     def env(self) -> dict[str, str]:
         """The whole environment that the profile gives to the run.
 
