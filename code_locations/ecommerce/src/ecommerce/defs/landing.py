@@ -5,7 +5,7 @@ from slipway.landing import landing_sensor
 
 load_jaffle_shop = define_asset_job(
     "load_jaffle_shop",
-    selection=AssetSelection.groups("raw").downstream(),
+    selection=AssetSelection.groups("raw", "staging", "marts"),
     # One process: the steps are short, and a process for each would cost more time and memory than they do.
     executor_def=in_process_executor,
     description="Loads what has landed, and rebuilds what is made of it.",
