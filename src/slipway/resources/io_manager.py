@@ -57,7 +57,7 @@ class LakePandasIOManager(ConfigurableIOManager):
             from slipway.resources.frames import tables
         except ModuleNotFoundError as error:
             raise UserError(
-                f"DataFrames cannot be kept in the lake: {error.name} is not installed",
+                f"DataFrames cannot be kept in the lake: {str(error.name).split('.')[0]} is not installed",
                 "add dagster-duckdb-pandas to the location's dependencies, and lock again (make lock)",
             ) from None
         return tables(self.lake, os.environ.get("SLIPWAY_LOCATION") or self.lake.local_name, self.schema_)
