@@ -27,6 +27,7 @@ from slipway.resources import LakePandasIOManager, LakeResource
 
 DAYS = DailyPartitionsDefinition(start_date="2024-01-01", end_date="2024-01-11")
 REGIONS = StaticPartitionsDefinition(["us", "eu", "ap"])
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 BOTH = MultiPartitionsDefinition({"date": DAYS, "region": REGIONS})
 
 
@@ -45,9 +46,7 @@ def run(
     partition: str | None = None,
     span: tuple[str, str] | None = None,
 ) -> ExecuteInProcessResult:
-    tags = dict(
-        zip(("dagster/asset_partition_range_start", "dagster/asset_partition_range_end"), span or ()),
-    )
+    tags = dict(zip(RANGE, span, strict=True)) if span else None
     return materialize(
         assets,
         selection=[only] if only else None,

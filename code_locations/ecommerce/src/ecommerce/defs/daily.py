@@ -12,7 +12,6 @@ from dagster import (
     build_schedule_from_partitioned_job,
     define_asset_job,
     definitions,
-    in_process_executor,
 )
 from slipway.resources import LakeResource
 
@@ -58,7 +57,6 @@ daily_pipeline = define_asset_job(
     "daily_pipeline",
     # All that is made of the raw tables, so that a morning also mends what a failed run left half done.
     selection=AssetSelection.groups("staging", "marts") | AssetSelection.assets(daily_orders),
-    executor_def=in_process_executor,
     description="Rebuilds the tables, checks them, and adds the day that is over.",
 )
 
