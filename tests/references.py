@@ -48,7 +48,11 @@ def _defined(node: ast.AST, prefix: str) -> Iterator[tuple[str, int]]:
             if isinstance(child, ast.ClassDef):
                 yield from _defined(child, f"{prefix}{child.name}.")
         elif isinstance(child, ast.Assign):
-            yield from ((f"{prefix}{target.id}", child.lineno) for target in child.targets if isinstance(target, ast.Name))
+            yield from (
+                (f"{prefix}{target.id}", child.lineno)
+                for target in child.targets
+                if isinstance(target, ast.Name)
+            )
         elif isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name):
             yield f"{prefix}{child.target.id}", child.lineno
 

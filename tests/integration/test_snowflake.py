@@ -37,7 +37,11 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(python: Path, *arguments: str, folder: Path) -> str:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("SLIPWAY_", "DAGSTER_", "SNOWFLAKE_"))}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SLIPWAY_", "DAGSTER_", "SNOWFLAKE_"))
+    }
     done = subprocess.run(
         [python, *arguments],
         cwd=folder,

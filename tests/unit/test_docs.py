@@ -232,6 +232,24 @@ def test_paths_in_the_text_exist(page: Path) -> None:
     assert missing == []
 
 
+# Messages
+
+
+def test_a_message_that_a_heading_quotes_is_one_of_ours() -> None:
+    code = "\n".join(
+        path.read_text()
+        for folder in ("src", "code_locations", "scripts")
+        for path in (ROOT / folder).rglob("*.*")
+        if path.suffix in (".py", ".sh") and ".venv" not in path.parts
+    )
+    headings = re.findall(r"^### `(.+)`$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    assert len(headings) > 5
+    for heading in headings:
+        for part in heading.split("…"):
+            said = part.strip().replace("port 3000", "port ").replace("60 s", " s")
+            assert all(word in code for word in re.split(r"  +|'", said)), heading
+
+
 # References into the code
 
 
@@ -243,7 +261,9 @@ def test_references_are_to_the_line_of_what_they_name(page: Path) -> None:
 
 
 def test_a_reference_is_by_name(tmp_path: Path) -> None:
-    (tmp_path / "code.py").write_text("A = 1\n\n\nclass B:\n    c: int = 0\n\n    def d(self):\n        pass\n")
+    (tmp_path / "code.py").write_text(
+        "A = 1\n\n\nclass B:\n    c: int = 0\n\n    def d(self):\n        pass\n"
+    )
     (tmp_path / "other.yaml").write_text("a: 1\nb:\n  c: 2\n")
     found = {name: references.line_of(name, tmp_path / "code.py") for name in ("A", "B", "B.c", "B.d", "d")}
     assert found == {"A": 1, "B": 4, "B.c": 5, "B.d": 7, "d": None}
