@@ -37,6 +37,7 @@ format: environment-dev ## format the code and write every generated file
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 	@$(BIN)/slipway schema --write
 	@$(BIN)/slipway compose
+	@$(BIN)/python tests/references.py
 
 .PHONY: lock
 lock: environment-dev ## resolve the locks again
