@@ -21,6 +21,8 @@ SURROUNDINGS = frozenset(
         "LandingUnavailable",
         "StorageLost",
         "StorageUnreachable",
+        "LakeUnavailable",
+        "HTTPException",  # DuckDB's: files are local, so it is the lake's S3
         "UserError",  # such as a lake that has no catalogue yet, or cannot be attached
         "EndpointConnectionError",
         "ConnectTimeoutError",

@@ -168,6 +168,8 @@ class LandingResource(ConfigurableResource["LandingResource"]):
             return None, None
         with database.begin() as connection:
             if token is None:
+                token = ledger.claimed_by(connection, self.landing, run_id)
+            if token is None:
                 if reason := ledger.halted(connection):
                     raise LandingUnavailable(reason)
                 mine = ledger.claim(

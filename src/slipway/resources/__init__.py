@@ -1,5 +1,5 @@
 """What code locations import beside `slipway.landing`: the lake, ready to use."""
 
-from slipway.resources.resource import Claim, LakeResource
+from slipway.resources.resource import Claim, LakeResource, LakeUnavailable
 
-__all__ = ["Claim", "LakeResource"]
+__all__ = ["Claim", "LakeResource", "LakeUnavailable"]
