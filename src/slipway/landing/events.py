@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
-
 LONGEST_KEY_BYTES = 1024
 """S3's own limit."""
 

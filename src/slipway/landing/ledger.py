@@ -215,9 +215,7 @@ def _make_way(connection: Connection, old: Seen, new: Seen) -> bool:
         select(obj.c.id).where(*same_key, obj.c.version == new.version, obj.c.state == "claimed")
     ).scalar()
     superfluous = old.version if in_flight is not None else new.version
-    renamed = exists().where(
-        obj.c.bucket == old.bucket, obj.c.key == old.key, obj.c.version == old.version
-    )
+    renamed = exists().where(obj.c.bucket == old.bucket, obj.c.key == old.key, obj.c.version == old.version)
     if in_flight is None and not connection.execute(select(renamed)).scalar():
         return False
     connection.execute(delete(obj).where(*same_key, obj.c.version == superfluous, obj.c.state != "claimed"))
@@ -516,7 +514,9 @@ def _close(connection: Connection, token: str, state: str, error: str | None) ->
     connection.execute(
         update(batch)
         .where(batch.c.id == token)
-        .values(state=state, finished_at=func.clock_timestamp(), error=None if error is None else storable(error))
+        .values(
+            state=state, finished_at=func.clock_timestamp(), error=None if error is None else storable(error)
+        )
     )
 
 

@@ -63,6 +63,14 @@ def find(sqs: SQSClient, name: str) -> Queues | None:
         raise
 
 
+def depth(sqs: SQSClient, url: str) -> int:
+    """About how many messages a queue holds, received just now or not."""
+    found = sqs.get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    )
+    return sum(map(int, found["Attributes"].values()))
+
+
 def is_missing(error: ClientError) -> bool:
     """Whether an error says that there is no such queue."""
     return (
@@ -95,7 +103,8 @@ def ensure(s3: S3Client, sqs: SQSClient, name: str, landings: Iterable[Landing])
         )["QueueUrl"]
         queues = Queues(sqs.create_queue(QueueName=name)["QueueUrl"], dead_letters)
     arn = _arn(sqs, queues.queue)
-    attributes = sqs.get_queue_attributes(QueueUrl=queues.queue, AttributeNames=["All"])["Attributes"]
+    answer = sqs.get_queue_attributes(QueueUrl=queues.queue, AttributeNames=["All"])
+    attributes: Mapping[Any, str] = answer["Attributes"]
     right = {
         "MessageRetentionPeriod": str(RETENTION_SECONDS),
         "VisibilityTimeout": str(VISIBILITY_SECONDS),

@@ -97,9 +97,8 @@ def landing_sensor(
             serving = serve(connection, landing, me)
         if serving != me:
             return SkipReason(
-                f"The sensor {serving} serves the landing {landing}, and a file goes to one job only. For a second "
-                "job declare a second landing with the same bucket and prefix; if that sensor is gone or turned off, "
-                "this one takes over within two minutes"
+                f"The sensor {serving} serves the landing {landing}, and a file goes to one job only: let that job do "
+                "this one's work too. If that sensor is gone or turned off, this one takes over within two minutes"
             )
         return tick(database, context.instance, landing, limits, context.log, tags)
 

@@ -187,6 +187,4 @@ def ensure_queues(platform: Platform, env: Mapping[str, str], identity: str) -> 
             ) from None
         yield f"Events of {names} go to {made.queues.queue}"
         for bucket, refusal in made.refused.items():
-            yield (
-                f"warning: {queues.unheard(bucket, made.arn, refusal)}"
-            )
+            yield (f"warning: {queues.unheard(bucket, made.arn, refusal)}")

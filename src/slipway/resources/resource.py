@@ -20,7 +20,6 @@ from slipway.config.presence import on_platform
 from slipway.resources.duckdb import identifier, literal, open_connection
 from slipway.resources.lake import attach, attach_local
 
-
 LOST = re.compile(
     r"server closed the connection|terminating connection|could not connect to server|connection to server"
     r"|no connection to the server|ssl connection has been closed|could not establish connection"
