@@ -107,5 +107,6 @@ def chaos_world(folder: Path) -> Iterator[World]:
     )
     state = folder / "state"
     with slipway("up", state=state, cwd=folder, log=folder / "up.log") as up:
-        up.wait_for("UI: ", 180)
+        up.wait_for("UI: ", 240)
+        assert "did not load" not in up.output, up.output
         yield World(up, folder, _environment(state / "env"), traps)

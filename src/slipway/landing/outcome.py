@@ -19,6 +19,7 @@ RETRY_WAIT_SECONDS = 600
 SURROUNDINGS = frozenset(
     {
         "LandingUnavailable",
+        "LandingDenied",
         "StorageLost",
         "StorageUnreachable",
         "LakeUnavailable",

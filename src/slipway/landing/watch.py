@@ -27,6 +27,10 @@ logger = logging.getLogger("slipway.landing")
 
 LONG_POLL_SECONDS = 5
 RECEIVES_PER_TURN = 10
+
+READ_TIMEOUT_SECONDS = 10.0
+"""How long S3 may stay silent; a request is sent twice at most, and the daemon does not end before it is over."""
+
 LISTING_SECONDS = 5.0
 """Time that a turn spends on listing one landing."""
 
@@ -89,7 +93,9 @@ class Watch:
         """Make the clients of the queues; nothing is asked of them yet."""
         for storage_ref, landings in queues.by_storage(self.platform).items():
             settings = s3_settings(self.platform, storage_ref, self.env)
-            client = aws.sqs_client(settings, read_timeout=LONG_POLL_SECONDS + 5, attempts=2)
+            client = aws.sqs_client(
+                settings, read_timeout=LONG_POLL_SECONDS + READ_TIMEOUT_SECONDS, attempts=1
+            )
             self._sources.append(Source(storage_ref, client, landings))
 
     def turn(self, wait: Callable[[float], object]) -> None:
@@ -155,7 +161,7 @@ class Watch:
         if storage_ref not in self._clients:
             settings = s3_settings(self.platform, storage_ref, self.env)
             self._clients[storage_ref] = aws.s3_client(
-                settings, read_timeout=10, attempts=2, connections=intake.HEADS_AT_ONCE
+                settings, read_timeout=READ_TIMEOUT_SECONDS, attempts=2, connections=intake.HEADS_AT_ONCE
             )
         return self._clients[storage_ref]
 

@@ -1,7 +1,5 @@
 """Loads CSV and Parquet files. `orders` holds the last version of each key, `loads` every version that was loaded."""
 
-from __future__ import annotations
-
 import os
 import signal
 from pathlib import Path
