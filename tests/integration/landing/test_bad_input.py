@@ -163,10 +163,7 @@ def test_a_listing_without_rights_says_so_once(project, watch, door, caplog):
         watch.turn(lambda wait: None)
         watch.turn(lambda wait: None)
     assert (
-        caplog.text.count(
-            "listing of inbox fails, and is tried again: AccessDenied: An error occurred"
-        )
-        == 1
+        caplog.text.count("listing of inbox fails, and is tried again: AccessDenied: An error occurred") == 1
     )
     door.open()
     with caplog.at_level(logging.INFO, "slipway.landing"):
