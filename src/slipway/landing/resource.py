@@ -24,7 +24,14 @@ from slipway.config.errors import UserError
 from slipway.config.presence import on_platform
 from slipway.database.engine import engine
 from slipway.landing import ledger
-from slipway.landing.download import LandingDenied, LandingUnavailable, Unreadable, Vanished, fetch, local_name
+from slipway.landing.download import (
+    LandingDenied,
+    LandingUnavailable,
+    Unreadable,
+    Vanished,
+    fetch,
+    local_name,
+)
 from slipway.landing.tags import BATCH_TAG, LANDING_TAG
 
 if TYPE_CHECKING:

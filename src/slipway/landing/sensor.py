@@ -76,8 +76,10 @@ def landing_sensor(
     limits = Limits(max_files, max_bytes, batches)
     tags = {key: value for key, value in RETRY_TAGS.items() if MAX_RETRIES_TAG not in (job.tags or {})}
 
+    sensor_name = name or f"{landing}_landing"
+
     @dagster_sensor(
-        name=name or f"{landing}_landing",
+        name=sensor_name,
         job=job,
         minimum_interval_seconds=TICK_SECONDS,
         default_status=DefaultSensorStatus.RUNNING,
@@ -92,7 +94,7 @@ def landing_sensor(
                 f"platform.yaml has no landing named {landing}; it has: {', '.join(platform.landing)}"
             )
         database = engine(postgres_url(platform))
-        me = consumer_name(context, name or f"{landing}_landing")
+        me = f"{os.environ.get('SLIPWAY_LOCATION', '')}:{sensor_name}"
         with database.begin() as connection:
             serving = serve(connection, landing, me)
         if serving != me:
@@ -103,12 +105,6 @@ def landing_sensor(
         return tick(database, context.instance, landing, limits, context.log, tags)
 
     return evaluate
-
-
-def consumer_name(context: SensorEvaluationContext, sensor: str) -> str:
-    """How the sensor is told from those of other locations."""
-    origin = context.code_location_origin
-    return f"{origin.location_name}:{sensor}" if origin else sensor
 
 
 def tick(
