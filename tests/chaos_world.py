@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +47,12 @@ class World:
             config=Config(max_pool_connections=20, s3={"addressing_style": "path"}),
         )
 
-    @property
+    @cached_property
     def s3(self) -> S3Client:
         client: S3Client = self._client("s3")
         return client
 
-    @property
+    @cached_property
     def sqs(self) -> SQSClient:
         client: SQSClient = self._client("sqs")
         return client
