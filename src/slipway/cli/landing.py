@@ -67,11 +67,7 @@ def list_(landing: str | None, state: str | None, prefix: str, limit: int, as_js
         if landing is None:
             overview(platform, connection, as_json)
             return
-        known = {summary.landing for summary in inspect.summaries(connection)} | set(platform.landing)
-        if landing not in known:
-            raise UserError(
-                f"there is no landing named {landing}", f"there are: {', '.join(sorted(known)) or 'none'}"
-            )
+        check_name(platform, connection, landing)
         found = inspect.objects(connection, landing, state=state, prefix=prefix, limit=limit + 1)
     more = len(found) > limit
     found = found[:limit]
@@ -97,6 +93,16 @@ def list_(landing: str | None, state: str | None, prefix: str, limit: int, as_js
         click.echo(
             f"there are more; --limit {2 * limit} shows them, `slipway landing show ID` one of them whole"
         )
+
+
+def check_name(platform: Platform, connection: Connection, landing: str) -> None:
+    """Raise UserError unless platform.yaml or the ledger knows a landing of this name."""
+    if landing in platform.landing or inspect.knows(connection, landing):
+        return
+    known = {summary.landing for summary in inspect.summaries(connection)} | set(platform.landing)
+    raise UserError(
+        f"there is no landing named {landing}", f"there are: {', '.join(sorted(known)) or 'none'}"
+    )
 
 
 def overview(platform: Platform, connection: Connection, as_json: bool) -> None:
@@ -266,11 +272,7 @@ def retry(references: Sequence[str], landing: str | None, everything: bool, as_j
             _report(connection, done, as_json)
             return
         assert landing is not None
-        known = {summary.landing for summary in inspect.summaries(connection)} | set(platform.landing)
-        if landing not in known:
-            raise UserError(
-                f"there is no landing named {landing}", f"there are: {', '.join(sorted(known)) or 'none'}"
-            )
+        check_name(platform, connection, landing)
         again, overtaken, due = inspect.retry_all(connection, landing)
     if as_json:
         click.echo(_json({"waiting_again": again, "overtaken": overtaken, "batches_due": due}))

@@ -138,6 +138,11 @@ def _batches(connection: Connection, *conditions: object) -> list[Batch]:
     ]
 
 
+def knows(connection: Connection, landing: str) -> bool:
+    """Whether the ledger has objects of a landing."""
+    return connection.execute(select(obj.c.id).where(obj.c.landing == landing).limit(1)).scalar() is not None
+
+
 def objects(
     connection: Connection, landing: str, *, state: str | None = None, prefix: str = "", limit: int = 50
 ) -> list[Version]:

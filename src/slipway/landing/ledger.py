@@ -206,20 +206,21 @@ def adopt(connection: Connection, restored: Iterable[Mapping[str, object]]) -> i
 
 
 def _make_way(connection: Connection, old: Seen, new: Seen) -> bool:
-    """Whether the row of the old version may take the new one's name. The same bytes may have been known by that
-    name before, when they came in another way: then the older row goes, unless a run has it, and the later one goes."""
-    if old.version == new.version:
-        return False
+    """Whether the row of the old version may take the new one's name.
+
+    The same bytes may be known by that name already, since they came in another way before. That row goes, unless a
+    run has it: then the old version's goes, which need not wait for what is loaded just now.
+    """
     same_key = (obj.c.bucket == old.bucket, obj.c.key == old.key)
-    in_flight = connection.execute(
-        select(obj.c.id).where(*same_key, obj.c.version == new.version, obj.c.state == "claimed")
-    ).scalar()
-    superfluous = old.version if in_flight is not None else new.version
-    renamed = exists().where(obj.c.bucket == old.bucket, obj.c.key == old.key, obj.c.version == old.version)
-    if in_flight is None and not connection.execute(select(renamed)).scalar():
+    rows = connection.execute(
+        select(obj.c.version, obj.c.state).where(*same_key, obj.c.version.in_([old.version, new.version]))
+    )
+    states = dict(rows.tuples().all())
+    if old.version == new.version or old.version not in states:
         return False
-    connection.execute(delete(obj).where(*same_key, obj.c.version == superfluous, obj.c.state != "claimed"))
-    return in_flight is None
+    superfluous = old.version if states.get(new.version) == "claimed" else new.version
+    connection.execute(delete(obj).where(*same_key, obj.c.version == superfluous))
+    return superfluous == new.version
 
 
 def _seen(item: Mapping[str, object], side: str) -> Seen:
