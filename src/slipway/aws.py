@@ -26,6 +26,7 @@ def s3_client(
     connect_timeout: float = 5,
     read_timeout: float = 30,
     attempts: int = 3,
+    connections: int = 10,
 ) -> S3Client:
     """An S3 client.
 
@@ -35,9 +36,11 @@ def s3_client(
         connect_timeout: seconds.
         read_timeout: seconds that the server may stay silent.
         attempts: how often a request is sent at most.
+        connections: how many are kept open, for as many threads.
     """
     config = _config(settings, connect_timeout, read_timeout, attempts).merge(
         Config(
+            max_pool_connections=connections,
             s3={"addressing_style": "path" if settings.path_style else "virtual"},
             # In some regions presigned links would be of version 2, which other makes of S3 refuse.
             signature_version="s3v4",

@@ -20,8 +20,11 @@ RETRY_WAIT_SECONDS = 600
 SURROUNDINGS = frozenset(
     {
         "LandingUnavailable",
+        "LandingDenied",
         "StorageLost",
         "StorageUnreachable",
+        "LakeUnavailable",
+        "HTTPException",  # DuckDB's: files are local, so it is the lake's S3
         "UserError",  # such as a lake that has no catalogue yet, or cannot be attached
         "EndpointConnectionError",
         "ConnectTimeoutError",

@@ -2,6 +2,13 @@
 
 from slipway.resources.duckdb_file import DuckDBFileResource, duckdb_file_pool
 from slipway.resources.io_manager import LakePandasIOManager
-from slipway.resources.resource import Claim, LakeResource
+from slipway.resources.resource import Claim, LakeResource, LakeUnavailable
 
-__all__ = ["Claim", "DuckDBFileResource", "LakePandasIOManager", "LakeResource", "duckdb_file_pool"]
+__all__ = [
+    "Claim",
+    "DuckDBFileResource",
+    "LakePandasIOManager",
+    "LakeResource",
+    "LakeUnavailable",
+    "duckdb_file_pool",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,20 @@ from slipway import config, identity
 from slipway.config.presence import on_platform
 from slipway.resources.duckdb import identifier, literal, one_transaction, open_connection
 from slipway.resources.lake import attach, attach_local, check_has_lake
+
+LOST = re.compile(
+    r"server closed the connection|terminating connection|could not connect to server|connection to server"
+    r"|no connection to the server|ssl connection has been closed|could not establish connection"
+    r"|transaction conflict|another transaction has"
+    # All that is left of a commit whose connection is gone.
+    r"|failed to commit: failed to execute query \"rollback\":\s*$",
+    re.IGNORECASE,
+)
+"""What DuckDB's errors say when Postgres or S3 is away, or another run was faster: nothing about the data."""
+
+
+class LakeUnavailable(duckdb.OperationalError):
+    """The lake's Postgres or S3 was away, or another transaction was in the way: the same work may succeed later."""
 
 
 class Claim(Protocol):
@@ -53,6 +68,7 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             UserError: the location has a DuckDB file instead; or the lake cannot be attached, or the bucket is
                 not the one that its catalogue describes.
+            LakeUnavailable: Postgres or S3 went away meanwhile.
         """
         connection = open_connection(os.environ)
         try:
@@ -72,6 +88,10 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
                     attach_local(connection, folder, other, read_only=True)
             connection.execute(f"USE {identifier(location)}")
             yield connection
+        except duckdb.Error as error:
+            if not LOST.search(str(error)):
+                raise
+            raise LakeUnavailable(f"the lake could not be used to the end: {error}") from error
         finally:
             connection.close()
 
@@ -85,6 +105,8 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             duckdb.TransactionException: the commit was refused, or a statement failed and the body went on; the
                 message says which.
+            LakeUnavailable: Postgres or S3 went away meanwhile, or another transaction was faster. Whether a lost
+                commit has happened, only the lake knows; a claim makes that certain.
         """
         with self.connect() as connection, one_transaction(connection):
             yield connection

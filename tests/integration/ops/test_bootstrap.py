@@ -14,6 +14,7 @@ import pytest
 from dagster import DagsterInstance
 from sqlalchemy import text
 
+from doorway import Doorway
 from platform_home import environment
 from slipway import identity
 from slipway.aws import s3_client, sqs_client
@@ -137,6 +138,18 @@ def test_rules_and_notifications_of_others_are_left_alone(platform, env):
     assert sorted(rule["ID"] for rule in rules) == ["slipway-compute-logs", "theirs"]
     found = s3.get_bucket_notification_configuration(Bucket=landing)["QueueConfigurations"]
     assert sorted(item["Id"] for item in found) == ["slipway-landing-0", "theirs"]
+
+
+def test_a_bucket_whose_notifications_may_not_be_set_is_a_warning(platform, env, s3_server):
+    """SNS or EventBridge may send its events, and the listing finds its files."""
+    with Doorway(s3_server.endpoint).serving() as door:
+        door.refuse = lambda method, path: method == "PUT" and "notification" in path
+        lines = run(platform, {**env, "SLIPWAY_S3_ENDPOINT": door.endpoint})
+    (warning,) = [line for line in lines if line.startswith("warning: ")]
+    assert f"does not let us send the events of {platform.landing['inbox'].bucket} to our queue" in warning
+    assert "AccessDenied" in warning
+    assert "arn:aws:sqs:us-east-1:" in warning
+    assert lines[-1] == "The platform is ready"
 
 
 def test_an_emptied_storage_is_noticed_before_anything_is_made(platform, env):
