@@ -1,0 +1,50 @@
+"""The machine that a benchmark runs on: what it is, and how quiet."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROUNDS = 3_000_000
+
+
+def fixed_loop() -> float:
+    """Seconds that a fixed amount of work takes now; on a busy machine it takes longer."""
+    begin = time.perf_counter()
+    total = 0
+    for number in range(ROUNDS):
+        total += number & 7
+    return time.perf_counter() - begin
+
+
+def description() -> dict[str, str]:
+    """What a reader must know to judge the numbers."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cpus": str(os.cpu_count()),
+        "cpu": _field("/proc/cpuinfo", "model name"),
+        "memory": _field("/proc/meminfo", "MemTotal"),
+        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "engine": _output("docker", "version", "--format", "{{.Server.Version}}"),
+        "compose": _output("docker", "compose", "version", "--short"),
+        "commit": _output("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"),
+    }
+
+
+def _field(file: str, name: str) -> str:
+    try:
+        lines = Path(file).read_text().splitlines()
+    except OSError:
+        return "unknown"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "unknown")
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
