@@ -32,7 +32,7 @@ LANDING_STAGES = (
 
 _MARKS = {
     "RUN_ENQUEUED": "queued",
-    "RUN_DEQUEUED": "dequeued",
+    "RUN_STARTING": "dequeued",
     "RUN_START": "run",
     "STEP_WORKER_STARTING": "step_asked",
     "STEP_START": "step",
