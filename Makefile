@@ -43,8 +43,8 @@ lock: environment-dev ## resolve the locks again
 	@scripts/lock.sh
 
 .PHONY: bench
-bench: environment-dev ## measure against stock Dagster, in containers, in 20 minutes (ONLY=launch: one of them; QUICK=1: once)
-	@BENCH_QUICK=$(QUICK) $(BIN)/python -m bench $(ONLY)
+bench: environment-dev ## measure against stock Dagster, in containers, in 20 minutes (ONLY=launch, QUICK=1, PUBLISH=1)
+	@BENCH_QUICK=$(QUICK) BENCH_PUBLISH=$(PUBLISH) $(BIN)/python -m bench $(ONLY)
 
 .PHONY: environment environment-dev
 environment:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import pkgutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.rig import session
+from bench.rig.failure import BenchmarkFailed
 from bench.rig.progress import say
-from bench.rig.sides import BenchmarkFailed
 
 
 def benchmarks() -> list[str]:
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A benchmark may have arguments of its own, which are not ours.
     sys.argv = sys.argv[:1]
     failed = 0
+    signal.signal(signal.SIGTERM, _end)
     try:
         for name in names:
             say(f"benchmark {name}")
@@ -47,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         session.close()
     return 1 if failed else 0
+
+
+def _end(signum: int, _frame: object) -> None:
+    """What is up is taken down, as at Ctrl-C."""
+    sys.exit(128 + signum)
 
 
 if __name__ == "__main__":

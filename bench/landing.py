@@ -22,11 +22,12 @@ SENSOR_SECONDS = 30
 """Stock Dagster's interval between evaluations: files land at every phase of it alike."""
 
 CONTENT = b"id,amount\n1,100\n"
-TUNED = "stock, sensor every second"
+TUNED = "stock, sensor interval 1 s"
 
 
 def main() -> None:
     """Measure, print the tables, and write bench/results/landing.json."""
+    machine = host.description()
     stock, slipway, containers = session.sides()
     count = session.repetitions(REPETITIONS)
     waits = phases(count, random.Random(2))
@@ -61,10 +62,15 @@ def main() -> None:
             say(f"landing {number + 1} of {count}: {name} {seen['materialised'] - seen['landed']:.2f} s")
     totals = {name: [seen["materialised"] - seen["landed"] for seen in of] for name, of in runs.items()}
     stages = {name: [durations(seen, LANDING_STAGES) for seen in of] for name, of in runs.items()}
-    print(f"\n## Landed → materialised\n\n{report.samples(totals, stock.name)}\n")
-    print(f"{report.breakdown(stages, [name for name, _, _ in LANDING_STAGES])}\n\n{report.machine(loops)}\n")
+    parts = (
+        host.sentence(machine),
+        report.samples(totals, stock.name),
+        report.breakdown(stages, [name for name, _, _ in LANDING_STAGES]),
+        report.machine(loops),
+    )
+    report.publish("landing", "\n\n".join(parts))
     result: dict[str, Any] = {
-        "machine": host.description(),
+        "machine": machine,
         "loops": loops,
         "totals": totals,
         "stages": stages,
@@ -80,7 +86,9 @@ def landed(side: Side, prefix: str, containers: Containers) -> dict[str, float]:
     s3.put_object(Bucket=side.bucket, Key=key, Body=CONTENT)
     found = side.materialisation(key)
     events = side.succeeded(found.run_id)
-    return {"landed": at, **marks(events), "materialised": found.at, **containers.marks(found.run_id)}
+    seen = {"landed": at, **marks(events), "materialised": found.at, **containers.marks(found.run_id)}
+    containers.check_limits(found.run_id)
+    return seen
 
 
 def await_phase(stock: Stock, fraction: float) -> None:

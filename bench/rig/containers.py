@@ -9,6 +9,8 @@ from typing import Any
 
 import docker
 
+from bench.rig.failure import BenchmarkFailed
+
 RUN_LABEL = "dagster/run_id"
 """The label that both launchers give to a run's container."""
 
@@ -36,6 +38,7 @@ class Containers:
         self._engine = docker.from_env(timeout=120)
         self._marks: dict[str, dict[str, float]] = defaultdict(dict)
         self._limits: dict[str, dict[str, Any]] = {}
+        self._expected: dict[str, Any] | None = None
         self._changed = threading.Condition()
         self._stream: Any = None
 
@@ -76,6 +79,14 @@ class Containers:
             self._changed.wait_for(lambda: "exited" in self._marks[run_id], seconds)
             return dict(self._marks[run_id])
 
-    def limits(self, run_id: str) -> dict[str, Any]:
-        """What the engine held the run's container to."""
-        return self._limits.get(run_id, {})
+    def check_limits(self, run_id: str) -> None:
+        """Hold what the engine held the run's container to against the runs before.
+
+        Raises:
+            BenchmarkFailed: it was something else.
+        """
+        limits = self._limits.get(run_id, {})
+        if self._expected is None:
+            self._expected = limits
+        if limits != self._expected:
+            raise BenchmarkFailed(f"run {run_id} was held to {limits}, and another to {self._expected}")

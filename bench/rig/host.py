@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import time
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 ROUNDS = 3_000_000
@@ -27,14 +27,21 @@ def description() -> dict[str, str]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cpus": str(os.cpu_count()),
         "cpu": _field("/proc/cpuinfo", "model name"),
-        "memory": _field("/proc/meminfo", "MemTotal"),
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
+        "dagster": version("dagster"),
         "engine": _output("docker", "version", "--format", "{{.Server.Version}}"),
         "compose": _output("docker", "compose", "version", "--short"),
         "commit": _output("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"),
     }
+
+
+def sentence(described: dict[str, str]) -> str:
+    """The description in a line."""
+    return (
+        "{date}, commit {commit}: {cpus} cores ({cpu}), {memory}, Docker Engine {engine}, Compose {compose}, "
+        "Dagster {dagster}; load before: {load}."
+    ).format_map(described)
 
 
 def _field(file: str, name: str) -> str:

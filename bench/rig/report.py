@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from bench.rig.statistics import NOISY, noise, summary
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 
 Columns = Mapping[str, Sequence[float]]
 """Samples in seconds, by what they are of."""
@@ -64,6 +66,31 @@ def machine(loops: Sequence[float]) -> str:
         f"A fixed loop of Python took {min(loops) * 1000:.0f} ms at its best and {found:.2f} times that at its median "
         f"({len(loops)} times, between the runs): {verdict}."
     )
+
+
+def publish(name: str, text: str) -> None:
+    """Print a benchmark's result; put it into docs/performance.md too where BENCH_PUBLISH asks for it.
+
+    Raises:
+        ValueError: the page has no place for it.
+    """
+    print(f"\n{text}\n")
+    if os.environ.get("BENCH_PUBLISH") and not os.environ.get("BENCH_QUICK"):
+        PAGE.write_text(replaced(PAGE.read_text("utf-8"), name, text), "utf-8")
+
+
+def replaced(page: str, name: str, text: str) -> str:
+    """A page with the text in the place that `<!-- bench: NAME -->` and `<!-- /bench -->` mark.
+
+    Raises:
+        ValueError: there is no such place.
+    """
+    begin, end = f"<!-- bench: {name} -->", "<!-- /bench -->"
+    before, found, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ValueError(f"the page has no {begin} … {end}")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def save(name: str, result: Mapping[str, Any]) -> Path:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
+from bench.rig.failure import BenchmarkFailed
 from bench.rig.progress import doing, say
 from bench.rig.stages import Event
 from slipway.aws import s3_client
@@ -36,10 +37,6 @@ TAG = "bench"
 STOCK_IMAGE = f"slipway-bench/stock:{TAG}"
 PLATFORM_IMAGE = "slipway/platform"
 POLL_SECONDS = 0.5
-
-
-class BenchmarkFailed(Exception):
-    """A stack did not come up, or a run did not succeed: there is nothing to measure."""
 
 
 @dataclass(frozen=True)

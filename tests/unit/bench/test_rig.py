@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from bench import __main__ as runner
-from bench.rig import report, stages
+from bench.rig import host, report, stages
 from bench.rig.containers import LIMITS
 from bench.rig.sides import LOCATION, platform
 from bench.rig.stages import Event
@@ -81,6 +81,27 @@ def test_tables() -> None:
     assert text.splitlines()[2:] == ["| a | 1000 | - |", "| b | - | 10 |"]
     assert "quiet" in report.machine([0.1, 0.1])
     assert "too busy" in report.machine([0.1, 0.3, 0.3])
+
+
+def test_a_result_takes_the_place_of_the_one_before() -> None:
+    page = "# Page\n<!-- bench: a -->\nold\n<!-- /bench -->\ntext\n<!-- bench: b -->\n<!-- /bench -->\n"
+    found = report.replaced(page, "b", "new")
+    assert found == page.replace("bench: b -->\n", "bench: b -->\nnew\n")
+    assert "old" not in report.replaced(found, "a", "newer")
+    with pytest.raises(ValueError, match="bench: c"):
+        report.replaced(page, "c", "new")
+
+
+def test_the_documentation_has_a_place_for_each_result() -> None:
+    page = report.PAGE.read_text()
+    for name in ("launch", "landing"):
+        assert report.replaced(page, name, "text") != page
+
+
+def test_the_machine_is_described() -> None:
+    described = host.description()
+    assert described["commit"] in host.sentence(described)
+    assert host.fixed_loop() > 0
 
 
 def test_results_are_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
