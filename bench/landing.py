@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from bench.rig import host, report, session
@@ -15,7 +16,7 @@ from bench.rig.sides import Side, Stock
 from bench.rig.stages import LANDING_STAGES, durations, marks
 from bench.rig.statistics import phases
 
-REPETITIONS = 10
+REPETITIONS = 8
 DEFAULT_SENSOR = "default_interval"
 FAST_SENSOR = "every_second"
 SENSOR_SECONDS = 30
@@ -71,7 +72,7 @@ def main() -> None:
     report.publish("landing", "\n\n".join(parts))
     result: dict[str, Any] = {
         "machine": machine,
-        "loops": loops,
+        "loops": [asdict(loop) for loop in loops],
         "totals": totals,
         "stages": stages,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import asdict
 from typing import Any
 
 from bench.rig import host, report, session
@@ -13,7 +14,7 @@ from bench.rig.sides import Side
 from bench.rig.stages import STAGES, durations, marks
 from bench.rig.statistics import phases
 
-REPETITIONS = 12
+REPETITIONS = 10
 QUEUE_SECONDS = 5
 """Stock Dagster's longest wait for the queue: runs are launched at every phase of it alike."""
 
@@ -49,7 +50,7 @@ def main() -> None:
     report.publish("launch", "\n\n".join(parts))
     result: dict[str, Any] = {
         "machine": machine,
-        "loops": loops,
+        "loops": [asdict(loop) for loop in loops],
         "totals": totals,
         "stages": stages,
     }

@@ -9,16 +9,18 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.rig.statistics import Loop
+
 ROUNDS = 3_000_000
 
 
-def fixed_loop() -> float:
-    """Seconds that a fixed amount of work takes now; on a busy machine it takes longer."""
-    begin = time.perf_counter()
+def fixed_loop() -> Loop:
+    """What a fixed amount of work takes now; on a busy machine it takes longer."""
+    begin, begin_cpu = time.perf_counter(), time.thread_time()
     total = 0
     for number in range(ROUNDS):
         total += number & 7
-    return time.perf_counter() - begin
+    return Loop(time.perf_counter() - begin, time.thread_time() - begin_cpu)
 
 
 def description() -> dict[str, str]:

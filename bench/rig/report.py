@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.rig.statistics import NOISY, noise, summary
+from bench.rig.statistics import NOISY, Loop, noise, summary
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
@@ -54,7 +54,7 @@ def breakdown(sides: Mapping[str, Sequence[Mapping[str, float]]], stages: Sequen
     return table(("median of each stage, ms", *sides), rows)
 
 
-def machine(loops: Sequence[float]) -> str:
+def machine(loops: Sequence[Loop]) -> str:
     """One sentence on whether the machine was quiet."""
     found = noise(loops)
     verdict = (
@@ -63,8 +63,8 @@ def machine(loops: Sequence[float]) -> str:
         else "the machine was quiet"
     )
     return (
-        f"A fixed loop of Python took {min(loops) * 1000:.0f} ms at its best and {found:.2f} times that at its median "
-        f"({len(loops)} times, between the runs): {verdict}."
+        f"Between the runs a fixed loop of Python, which needs {min(loop.cpu for loop in loops) * 1000:.0f} ms of CPU, took "
+        f"{found:.2f} times that at its median ({len(loops)} times): {verdict}."
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NOISY = 1.25
-"""How much slower the fixed loop may run at its median than at its best before the machine counts as noisy."""
+"""How much longer the fixed loop may take at its median than its least CPU time before the machine counts as noisy."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,20 @@ def summary(values: Sequence[float]) -> Summary:
     return Summary(statistics.median(values), min(values), max(values), len(values))
 
 
-def noise(loops: Sequence[float]) -> float:
-    """How much slower the fixed loop ran at its median than at its best; 1 is a quiet machine."""
-    found = summary(loops)
-    return found.median / found.least
+@dataclass(frozen=True)
+class Loop:
+    """What a fixed amount of work took, in seconds."""
+
+    wall: float
+    cpu: float
+
+
+def noise(loops: Sequence[Loop]) -> float:
+    """How much longer the fixed loop took at its median than the CPU time it needs at best; 1 is a quiet machine.
+
+    By the wall clock alone, a machine that is busy all the time would seem quiet.
+    """
+    return summary([loop.wall for loop in loops]).median / summary([loop.cpu for loop in loops]).least
 
 
 def phases(count: int, generator: random.Random) -> list[float]:

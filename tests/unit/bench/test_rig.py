@@ -13,7 +13,7 @@ from bench.rig import host, report, stages
 from bench.rig.containers import LIMITS
 from bench.rig.sides import LOCATION, platform
 from bench.rig.stages import Event
-from bench.rig.statistics import NOISY, noise, phases, summary
+from bench.rig.statistics import NOISY, Loop, noise, phases, summary
 from slipway import profiles
 from slipway.config import loader
 from slipway.launch.adapter import WorkOrder
@@ -29,9 +29,13 @@ def test_a_summary_is_of_all_values() -> None:
         summary([])
 
 
-def test_noise_is_what_the_median_has_over_the_best() -> None:
-    assert noise([1.0, 1.0, 5.0]) == 1.0
-    assert noise([1.0, 2.0, 2.0]) == 2.0 > NOISY
+QUIET = [Loop(1.0, 1.0), Loop(1.0, 1.0), Loop(5.0, 1.0)]
+BUSY = [Loop(2.0, 1.0), Loop(2.0, 1.0), Loop(2.1, 1.1)]
+
+
+def test_noise_is_what_the_loop_waited_for() -> None:
+    assert noise(QUIET) == 1.0
+    assert noise(BUSY) == 2.0 > NOISY
 
 
 def test_there_is_one_phase_in_each_part_of_the_interval() -> None:
@@ -79,8 +83,8 @@ def test_tables() -> None:
     assert "| Slipway | **3.00 s** | 3.00 s | 3.00 s | 0.50 | 1 |" in text
     text = report.breakdown({"stock": [{"a": 0.5}, {"a": 1.5}], "Slipway": [{"b": 0.01}]}, ["a", "b"])
     assert text.splitlines()[2:] == ["| a | 1000 | - |", "| b | - | 10 |"]
-    assert "quiet" in report.machine([0.1, 0.1])
-    assert "too busy" in report.machine([0.1, 0.3, 0.3])
+    assert "quiet" in report.machine(QUIET)
+    assert "too busy" in report.machine(BUSY)
 
 
 def test_a_result_takes_the_place_of_the_one_before() -> None:
@@ -101,7 +105,7 @@ def test_the_documentation_has_a_place_for_each_result() -> None:
 def test_the_machine_is_described() -> None:
     described = host.description()
     assert described["commit"] in host.sentence(described)
-    assert host.fixed_loop() > 0
+    assert host.fixed_loop().cpu > 0
 
 
 def test_results_are_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
