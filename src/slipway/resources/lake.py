@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import botocore.session
 import duckdb
 from psycopg2.extensions import parse_dsn
 
@@ -168,6 +167,8 @@ def credentials(storage: S3Settings) -> tuple[str, str, str | None]:
     """
     if storage.access_key_id and storage.secret_access_key:
         return storage.access_key_id, storage.secret_access_key, None
+    import botocore.session  # not before: most storages name their credentials
+
     ambient = botocore.session.get_session().get_credentials()
     if ambient is None:
         raise UserError(
