@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,8 @@ from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, BACKFILL_ID_TAG
 
 from slipway.ops.launching.submission import Submitted
 
-EVERY_SECONDS = 0.5
+RUN_SECONDS, BACKFILL_SECONDS = 0.5, 2.0
+"""Between two looks."""
 
 SHOWN_FAILURES = 3
 
@@ -68,7 +68,7 @@ def follow(
             return progress
         if deadline is not None and time.monotonic() > deadline:
             raise TimedOut
-        time.sleep(EVERY_SECONDS)
+        time.sleep(RUN_SECONDS if submitted.run_id else BACKFILL_SECONDS)
     raise AssertionError("a run and a backfill have an end")
 
 
@@ -166,7 +166,7 @@ def _backfill(instance: DagsterInstance, submitted: Submitted) -> Iterator[Progr
         if backfill is None:
             yield Progress(f"backfill {backfill_id} was deleted", over=True)
             return
-        counts = Counter(run.status for run in runs(instance, submitted))
+        counts = {status: instance.get_runs_count(_of(backfill_id, status)) for status in _WORDS}
         shown = ", ".join(f"{counts[status]} {word}" for status, word in _WORDS.items() if counts[status])
         where = f"backfill {backfill_id}, {submitted.partitions} partitions: runs: {shown or 'none yet'}"
         if backfill.status not in _OVER:
@@ -187,6 +187,10 @@ def _backfill(instance: DagsterInstance, submitted: Submitted) -> Iterator[Progr
             f"{where}; {ended} after {time.monotonic() - began:.0f} s", over=True, succeeded=succeeded
         )
         return
+
+
+def _of(backfill_id: str, status: DagsterRunStatus) -> RunsFilter:
+    return RunsFilter(tags={BACKFILL_ID_TAG: backfill_id}, statuses=[status])
 
 
 def _innermost(error: Any) -> str:
