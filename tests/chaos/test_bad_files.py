@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from botocore.exceptions import ClientError
 
 from chaos_world import BUCKET, World
 from laptops import wait_until
@@ -47,13 +48,13 @@ def landed(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         "bad/zeros.csv": b"key,version,line\n\0\0,\0,\0\n",
         **dict.fromkeys(HOSTILE, csv),
     }
+    expected = set(files)
     for key, body in files.items():
-        world.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-    there = {
-        item["Key"] for item in world.s3.list_objects_v2(Bucket=BUCKET, Prefix="bad/").get("Contents", [])
-    }
-    expected = {key for key in files if key in there}
-    assert len(expected) >= len(files) - 1, "only the line end is a key that a store may not take"
+        try:
+            world.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        except ClientError:
+            assert "\n" in key, "a line end is all that a store may refuse, as the embedded one does"
+            expected.remove(key)
 
     def objects() -> list[dict[str, object]]:
         found: list[dict[str, object]] = world.json("landing", "list", "inbox", "--prefix", "bad/")["objects"]

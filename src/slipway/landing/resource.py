@@ -48,6 +48,9 @@ MAX_BYTES = 2 * 1024**3
 
 FETCHES_AT_ONCE = 8
 
+ABORTED = "Current transaction is aborted"
+"""What DuckDB says of every statement after the one that failed."""
+
 READ_TIMEOUT_SECONDS = 20.0
 """How long S3 may stay silent; a request is sent three times at most."""
 
@@ -82,7 +85,8 @@ class Batch:
     def quarantine(self, file: LandedFile, error: BaseException | str) -> None:
         """Set a file aside with its error; the batch goes on without it. Its rows must not be written.
 
-        Raises ClaimLost when the batch is not this run's any more.
+        Raises ClaimLost when the batch is not this run's any more, RuntimeError when the error is that of a transaction
+        that another file has aborted.
         """
         logger.warning("%s would be quarantined: %s", file.url, _said(error))
 
@@ -104,6 +108,11 @@ class ClaimedBatch(Batch):
 
     def quarantine(self, file: LandedFile, error: BaseException | str) -> None:
         """See Batch."""
+        if ABORTED in _said(error):
+            raise RuntimeError(
+                f"{file.url} cannot be judged: an earlier error has aborted the transaction. Read files outside of it, "
+                "with `connection.cursor()`, so that the error of one leaves the others alone"
+            ) from (error if isinstance(error, BaseException) else None)
         with self._database.begin() as connection:
             ledger.set_aside(connection, self.claim_token, file.id, "quarantined", _said(error))
 

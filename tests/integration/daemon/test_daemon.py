@@ -116,13 +116,15 @@ def test_a_landed_file_becomes_rows_and_sigterm_leaves_nothing(daemon, env, tmp_
     platform = config.current(env)
     s3 = s3_client(settings_of(platform, "default", env))
     key = '2024/it\'s a "key" + more.csv'
-    for name, body in ((key, b"id,total\n1,2.50\n2,3\n"), ("broken.csv", b"<html>not found</html>")):
+    broken = {"broken.csv": b"<html>not found</html>", "1-broken.csv": b"id,total\n1,much\n"}
+    # Broken ones first: what comes after them is not theirs to spoil.
+    for name, body in (*broken.items(), (key, b"id,total\n1,2.50\n2,3\n")):
         s3.put_object(Bucket=platform.landing["inbox"].bucket, Key=name, Body=body)
 
     def log() -> str:
         return (tmp_path / "daemon.log").read_text()[-8000:]
 
-    settled = {key: "done", "broken.csv": "quarantined"}
+    settled = {key: "done", **dict.fromkeys(broken, "quarantined")}
     until(lambda: states(env) == settled or daemon.poll() is not None, 300, log)
     assert daemon.poll() is None, log()
     connection = open_connection(env)

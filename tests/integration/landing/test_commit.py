@@ -168,6 +168,43 @@ def test_a_commit_that_another_one_overtook_is_no_files_fault(lake, database):
     assert states(database) == {"a": "claimed"}
 
 
+def test_a_file_is_not_quarantined_for_the_transaction_that_another_aborted(lake, database):
+    """DuckDB refuses every statement after one that failed: what it says then is no file's fault."""
+    batch = claimed(database, "a", "broken", "c")
+
+    def body() -> None:
+        with lake.transaction(claim=batch) as connection:
+            for file in batch.files:
+                try:
+                    value = "no number" if file.key == "broken" else "1"
+                    connection.execute(
+                        "INSERT INTO raw.orders SELECT ?, CAST(? AS INTEGER)", [file.key, value]
+                    )
+                except duckdb.Error as error:
+                    batch.quarantine(file, error)
+
+    with pytest.raises(RuntimeError, match=r"s3://bucket/c cannot be judged: .* `connection.cursor\(\)`"):
+        body()
+    assert states(database) == {"a": "claimed", "broken": "quarantined", "c": "claimed"}
+    assert rows(lake) == 0
+
+
+def test_files_that_are_read_beside_the_transaction_fail_alone(lake, database):
+    batch = claimed(database, "a", "broken", "c")
+    with lake.transaction(claim=batch) as connection:
+        reader = connection.cursor()
+        for file in batch.files:
+            try:
+                value = "no number" if file.key == "broken" else "1"
+                (row,) = reader.execute("SELECT CAST(? AS INTEGER)", [value]).fetchall()
+            except duckdb.Error as error:
+                batch.quarantine(file, error)
+                continue
+            connection.execute("INSERT INTO raw.orders VALUES (?, ?)", [file.key, *row])
+    assert states(database) == {"a": "done", "broken": "quarantined", "c": "done"}
+    assert rows(lake) == 2
+
+
 def test_other_commits_are_none_of_the_triggers_business(lake, database):
     for extra in ("NULL", "'no json'", "'[1]'", "'7'", """'{"other": "slipway_claim"}'"""):
         with lake.connect() as connection:

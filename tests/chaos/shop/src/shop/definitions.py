@@ -48,25 +48,31 @@ def orders(context: AssetExecutionContext, inbox: LandingResource, lake: LakeRes
     with lake.transaction(claim=batch) as connection:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS orders (file VARCHAR, key VARCHAR, version INTEGER, line INTEGER);"
-            "CREATE TABLE IF NOT EXISTS loads (file VARCHAR, ledger_version VARCHAR, rows INTEGER);"
-            "CREATE TEMP TABLE incoming (file VARCHAR, key VARCHAR, version INTEGER, line INTEGER);"
-            "CREATE TEMP TABLE loaded (file VARCHAR, ledger_version VARCHAR, rows INTEGER)"
+            "CREATE TABLE IF NOT EXISTS loads (file VARCHAR, ledger_version VARCHAR, rows INTEGER)"
+        )
+        # Outside of the transaction, which an error in it would abort.
+        reader = connection.cursor()
+        reader.execute(
+            "CREATE TABLE memory.main.incoming (file VARCHAR, key VARCHAR, version INTEGER, line INTEGER);"
+            "CREATE TABLE memory.main.loaded (file VARCHAR, ledger_version VARCHAR, rows INTEGER)"
         )
         for file in batch.files:
             if file.path.read_bytes().startswith(b"poison"):
                 raise ValueError(f"{file.key} is poison, and this asset does not see it coming")
             try:
-                connection.execute(f"INSERT INTO incoming SELECT ?, * FROM ({read(file)})", [file.key])
+                reader.execute(
+                    f"INSERT INTO memory.main.incoming SELECT ?, * FROM ({read(file)})", [file.key]
+                )
             except Exception as error:
                 batch.quarantine(file, error)
                 continue
-            connection.execute(
-                "INSERT INTO loaded SELECT $1, $2, count(*) FROM incoming WHERE file = $1",
+            reader.execute(
+                "INSERT INTO memory.main.loaded SELECT $1, $2, count(*) FROM memory.main.incoming WHERE file = $1",
                 [file.key, file.version],
             )
-        connection.execute("DELETE FROM orders WHERE file IN (SELECT file FROM loaded)")
-        connection.execute("INSERT INTO orders FROM incoming")
-        connection.execute("INSERT INTO loads FROM loaded")
+        connection.execute("DELETE FROM orders WHERE file IN (SELECT file FROM memory.main.loaded)")
+        connection.execute("INSERT INTO orders FROM memory.main.incoming")
+        connection.execute("INSERT INTO loads FROM memory.main.loaded")
         die_here("before-commit")
     die_here("after-commit")
 
