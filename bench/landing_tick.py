@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def figures(database: Engine, instance: DagsterInstance, objects: int) -> dict[s
     def tick_once(_: int) -> None:
         tick(database, instance, "inbox", LIMITS, log)
 
-    def finish(_: int = 0) -> None:
+    def finish() -> None:
         with database.begin() as connection:
             for batch in ledger.open_batches(connection, "inbox"):
                 ledger.finish(connection, batch.id)
@@ -110,17 +110,23 @@ def figures(database: Engine, instance: DagsterInstance, objects: int) -> dict[s
             ledger.attempt(connection, batch.id)
             ledger.settle(connection, batch.id, Split(), "a step failed")
 
+    def arrived(seen: list[Seen]) -> None:
+        finish()
+        observe(seen)
+
+    def claimed(seen: list[Seen]) -> None:
+        arrived(seen)
+        tick_once(0)
+
     def overview(_: int) -> None:
         with database.connect() as connection:
             inspect.summaries(connection)
 
     found: dict[str, object] = {
         "tick, nothing new": measure(200, tick_once),
-        "tick, claims 1 file": measure(30, tick_once, lambda n: (finish(), observe(new(f"one-{n}", 1)))),
-        "tick, claims 1000 files": measure(10, tick_once, lambda n: (finish(), observe(new(f"page-{n}")))),
-        "settling of a failed batch of 1000": measure(
-            10, settle, lambda n: (finish(), observe(new(f"failed-{n}")), tick_once(0))
-        ),
+        "tick, claims 1 file": measure(30, tick_once, lambda n: arrived(new(f"one-{n}", 1))),
+        "tick, claims 1000 files": measure(10, tick_once, lambda n: arrived(new(f"page-{n}"))),
+        "settling of a failed batch of 1000": measure(10, settle, lambda n: claimed(new(f"failed-{n}"))),
     }
     finish()
     found |= {
@@ -149,9 +155,9 @@ def fresh(server: EmbeddedPostgres, name: str) -> Iterator[Engine]:
     database.dispose()
 
 
-def main(arguments: list[str]) -> int:
-    """Measure and print."""
-    sizes = [int(argument) for argument in arguments] or SIZES
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print; arguments are sizes of the ledger."""
+    sizes = [int(argument) for argument in (sys.argv[1:] if arguments is None else arguments)] or SIZES
     with (
         tempfile.TemporaryDirectory() as folder,
         EmbeddedPostgres(Path(folder) / "postgres") as server,
@@ -161,9 +167,9 @@ def main(arguments: list[str]) -> int:
         for size in sizes:
             with fresh(server, f"bench_{size}") as database:
                 result[str(size)] = figures(database, instance, size)
-    print(json.dumps({"benchmark": "landing_tick", "known_objects": result}, indent=1))  # noqa: T201
+    print(json.dumps({"benchmark": "landing_tick", "known_objects": result}, indent=1))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

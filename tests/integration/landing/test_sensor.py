@@ -10,6 +10,7 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     RetryPolicy,
+    RunRequest,
     SkipReason,
     asset,
     build_sensor_context,
