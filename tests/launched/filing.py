@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from slipway.resources import DuckDBFileResource, duckdb_file_pool
+from slipway.config.duckdb_file import pool
 
 
 class Visit(dg.Config):
@@ -13,8 +13,11 @@ class Visit(dg.Config):
     """The file is kept open until there is a file of this name."""
 
 
-def _visit(context: dg.OpExecutionContext, config: Visit, file: DuckDBFileResource) -> None:
-    with file.connect() as connection:
+def _visit(context: dg.OpExecutionContext, config: Visit) -> None:
+    # Here, since it takes half a second, and most tests run other jobs.
+    from slipway.resources import DuckDBFileResource
+
+    with DuckDBFileResource().connect() as connection:
         opened = time.time()
         connection.execute(
             "CREATE TABLE IF NOT EXISTS visits (run VARCHAR PRIMARY KEY, opened DOUBLE, closed DOUBLE)"
@@ -29,21 +32,21 @@ def _visit(context: dg.OpExecutionContext, config: Visit, file: DuckDBFileResour
     context.log.info(f"visits: {[run for (run,) in visits]}")
 
 
-@dg.op(pool=duckdb_file_pool("launched"))
-def visit(context: dg.OpExecutionContext, config: Visit, file: DuckDBFileResource) -> None:
-    _visit(context, config, file)
+@dg.op(pool=pool("launched"))
+def visit(context: dg.OpExecutionContext, config: Visit) -> None:
+    _visit(context, config)
 
 
 @dg.op
-def visit_without_pool(context: dg.OpExecutionContext, config: Visit, file: DuckDBFileResource) -> None:
-    _visit(context, config, file)
+def visit_without_pool(context: dg.OpExecutionContext, config: Visit) -> None:
+    _visit(context, config)
 
 
-@dg.job(executor_def=dg.in_process_executor, resource_defs={"file": DuckDBFileResource()})
+@dg.job(executor_def=dg.in_process_executor)
 def visiting() -> None:
     visit()
 
 
-@dg.job(executor_def=dg.in_process_executor, resource_defs={"file": DuckDBFileResource()})
+@dg.job(executor_def=dg.in_process_executor)
 def visiting_without_pool() -> None:
     visit_without_pool()

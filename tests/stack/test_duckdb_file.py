@@ -48,6 +48,10 @@ def test_runs_at_once_write_it_one_after_the_other_also_when_one_forgets_the_poo
     waiting = f"Waiting for {FOLDER}/warehouse.duckdb: a process of another container has it open"
     until(lambda: waiting in messages(stack, forgetful), 90, "the run without a pool does not wait")
     assert "has the file" not in messages(stack, second) + messages(stack, forgetful)
+    status = stack.graphql(
+        "query($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }", run=second
+    )
+    assert status["runOrError"]["status"] == "QUEUED", "with its pool taken, a run needs no container yet"
 
     mounts = stack.engine.containers.get(f"slipway-run-{first}").attrs["Mounts"]
     assert {(mount["Name"], mount["Destination"]) for mount in mounts if mount["Destination"] != "/tmp"} == {
