@@ -106,10 +106,12 @@ def test_a_region_of_a_day_made_again_replaces_its_rows_and_leaves_the_others(lo
 def test_a_dataframe_goes_from_one_asset_to_the_next(loaded: LakeResource) -> None:
     make(daily_orders, loaded, start=FIRST, end=SECOND)
     make(regional_sales, loaded, start=f"{FIRST}|east", end=f"{SECOND}|other")
-    metadata = make(region_shares, loaded)
+    metadata = make(region_shares, loaded, FIRST)
     assert metadata["dagster/table_name"].value == "ecommerce.reports.region_shares"
     assert rows(loaded, "FROM reports.region_shares") == rows(
-        loaded, "SELECT 'east', CAST(sum(order_total) AS DOUBLE), 1.0 FROM marts.fct_orders"
+        loaded,
+        f"""SELECT TIMESTAMP '{FIRST}', 'east', CAST(sum(order_total) AS DOUBLE), 1.0
+            FROM marts.fct_orders WHERE order_date = '{FIRST}'""",
     )
 
 

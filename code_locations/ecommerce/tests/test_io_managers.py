@@ -19,7 +19,8 @@ DAY = "2018-09-01"
 def make_reports(instance: DagsterInstance) -> None:
     """The assets as the project defines them, in the environment as it is."""
     job = defs().resolve_job_def("__ASSET_JOB")
-    for asset, partition in (("daily_orders", DAY), ("regional_sales", f"{DAY}|east")):
+    made = {"daily_orders": DAY, "regional_sales": f"{DAY}|east", "region_shares": DAY}
+    for asset, partition in made.items():
         result = job.execute_in_process(
             instance=instance, asset_selection=[AssetKey(asset)], partition_key=partition
         )
@@ -29,7 +30,9 @@ def make_reports(instance: DagsterInstance) -> None:
 def test_the_lake_unless_something_else_is_asked_for(loaded: LakeResource, instance: DagsterInstance) -> None:
     make_reports(instance)
     with loaded.connect(read_only=True) as connection:
-        assert connection.execute("SELECT region FROM reports.regional_sales").fetchall() == [("east",)]
+        assert connection.execute("SELECT region, share FROM reports.region_shares").fetchall() == [
+            ("east", 1.0)
+        ]
     assert not Path("dev.duckdb").exists()
 
 
@@ -39,11 +42,13 @@ def test_local_is_a_duckdb_file(
     monkeypatch.setenv("DAGSTER_ENV", "local")
     make_reports(instance)
     with duckdb.connect("dev.duckdb") as connection:
-        assert connection.execute("SELECT region FROM reports.regional_sales").fetchall() == [("east",)]
+        assert connection.execute("SELECT region, share FROM reports.region_shares").fetchall() == [
+            ("east", 1.0)
+        ]
     with loaded.connect(read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM daily.daily_orders").fetchone() != (0,)
         with pytest.raises(duckdb.CatalogException):
-            connection.execute("FROM reports.regional_sales")
+            connection.execute("FROM reports.region_shares")
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import duckdb
 
 from ecommerce.defs.raw import replace
@@ -28,3 +32,19 @@ def test_a_file_that_lands_again_empty_leaves_nothing() -> None:
     connection.execute("DELETE FROM memory.main.customers")
     replace(connection, ENTITIES["customers"], ["a"])
     assert connection.execute("SELECT count(*) FROM raw.customers").fetchone() == (0,)
+
+
+def test_a_landings_run_does_without_pandas(tmp_path: Path) -> None:
+    """Which is installed for the reports alone, and takes a second to import."""
+    script = """
+import sys
+from dagster import materialize
+from ecommerce.defs.raw import raw
+from ecommerce.defs.io_managers import io_manager
+from ecommerce.defs.resources import resources
+given = {**resources().resources, "io_manager": io_manager({})}
+assert materialize([raw], resources=given).success
+sys.exit("pandas" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ import duckdb
 from slipway.landing import LandedFile
 
 from ecommerce.entities import ENTITIES, Entity, entity_of
+from ecommerce.tables import texts
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -42,14 +43,12 @@ class Incoming:
                 known.append((entity_of(file.key).name, _form(file.key), file))
             except ValueError as error:
                 self._quarantine(file, str(error))
-        self._connection.execute(
-            "INSERT INTO memory.main._files SELECT unnest($1), unnest($2), unnest($3)",
-            [
-                [str(file.path) for _, _, file in known],
-                [file.key for _, _, file in known],
-                [file.version for _, _, file in known],
-            ],
-        )
+        landed = [file for _, _, file in known]
+        self._connection.execute(f"""
+            INSERT INTO memory.main._files
+            SELECT unnest({texts(str(file.path) for file in landed)}),
+                   unnest({texts(file.key for file in landed)}), unnest({texts(file.version for file in landed)})
+        """)
         known.sort(key=lambda item: item[:2])
         for (name, form), group in itertools.groupby(known, key=lambda item: item[:2]):
             self._load(ENTITIES[name], form, [file for _, _, file in group])
@@ -96,7 +95,7 @@ def _check(entity: Entity, form: str, file: LandedFile) -> None:
 
 
 def _insert(entity: Entity, form: str, files: list[LandedFile]) -> str:
-    paths = "[" + ", ".join(_literal(str(file.path)) for file in files) + "]"
+    paths = texts(str(file.path) for file in files)
     columns = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in entity.columns.items()) + "}"
     source = {
         "csv": f"""read_csv({paths}, header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
@@ -117,7 +116,3 @@ def _insert(entity: Entity, form: str, files: list[LandedFile]) -> str:
 def _said(error: BaseException, file: LandedFile) -> str:
     text = str(error).replace(str(file.path), file.key)
     return f"{type(error).__name__}: {text[:1000]}"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

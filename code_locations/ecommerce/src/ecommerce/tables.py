@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -34,6 +34,15 @@ def scalar(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequen
     row = connection.execute(query, parameters).fetchone()
     assert row is not None, query
     return row[0]
+
+
+def texts(values: Iterable[str]) -> str:
+    """Texts as an SQL list, whatever is in them.
+
+    A parameter would do the same, and import pandas where it is installed: a second of each landing's run.
+    """
+    quoted = ("'" + value.replace("'", "''") + "'" for value in values)
+    return f"[{', '.join(quoted)}]::VARCHAR[]"
 
 
 def markdown(connection: duckdb.DuckDBPyConnection, query: str) -> str:

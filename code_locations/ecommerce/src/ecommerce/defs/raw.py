@@ -9,7 +9,7 @@ from slipway.resources import LakeResource
 
 from ecommerce.entities import ENTITIES, Entity
 from ecommerce.incoming import Incoming
-from ecommerce.tables import describe, pool
+from ecommerce.tables import describe, pool, texts
 
 
 @multi_asset(
@@ -60,5 +60,5 @@ def replace(connection: duckdb.DuckDBPyConnection, entity: Entity, keys: list[st
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {table} ({columns}, _key VARCHAR, _version VARCHAR, _loaded_at TIMESTAMPTZ)"
     )
-    connection.execute(f"DELETE FROM {table} WHERE _key IN (SELECT unnest($1))", [keys])
+    connection.execute(f"DELETE FROM {table} WHERE _key IN (SELECT unnest({texts(keys)}))")
     connection.execute(f"INSERT INTO {table} SELECT *, now() FROM memory.main.{entity.name}")
