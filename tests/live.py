@@ -35,10 +35,13 @@ defaults: {profile: base}
 
 OTHER = """
 import dagster as dg
-from chosen.definitions import asset
+from chosen.definitions import LETTERS, asset
 
+# All partitioned assets of a location in one way: then Dagster's own job for them has partitions too.
 defs = dg.Definitions(
-    executor=dg.in_process_executor, assets=[asset("other_one")], jobs=[dg.define_asset_job("both", "*")]
+    executor=dg.in_process_executor,
+    assets=[asset("other_one"), asset("other_letters", partitions_def=LETTERS)],
+    jobs=[dg.define_asset_job("both", ["other_one"])],
 )
 """
 

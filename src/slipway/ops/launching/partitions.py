@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dagster import DagsterError, PartitionKeyRange, PartitionsDefinition
 from dagster._core.definitions.backfill_policy import BackfillPolicyType
 from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.remote_representation.external import RemotePartitionSet
 from dagster._core.remote_representation.external_data import PartitionExecutionErrorSnap
 
 from slipway.config.errors import UserError
@@ -38,7 +39,7 @@ def choose(
     if partition is not None and partition_range is not None:
         raise UserError("--partition and --partition-range exclude each other", "give one of them")
     definition = _definition(target)
-    known = _known(running, target)
+    known = _known(running, target) if definition is not None or _own_partitions(target) is not None else ()
     if partition is None and partition_range is None:
         if definition is not None or known:
             raise UserError(
@@ -67,7 +68,7 @@ def refused(what: str, snap: PartitionExecutionErrorSnap) -> UserError:
 
 
 def _definition(target: Target) -> PartitionsDefinition | None:
-    """How the selected assets are partitioned, or the job itself; None where only its code server knows."""
+    """How the selected assets are partitioned, or the whole job itself; None where only its code server knows."""
     nodes = [node for node in target.nodes if node.partitions_def is not None]
     definitions = {node.partitions_def for node in nodes}
     if len(definitions) > 1:
@@ -78,13 +79,16 @@ def _definition(target: Target) -> PartitionsDefinition | None:
         )
     if definitions:
         return definitions.pop()
-    job = target.partition_set
+    job = _own_partitions(target)
     return job.get_partitions_definition() if job is not None and job.has_partitions_definition() else None
 
 
+def _own_partitions(target: Target) -> RemotePartitionSet | None:
+    """Those of a whole job. Selected assets have their own or none, whatever others of their job have."""
+    return target.partition_set if target.keys is None else None
+
+
 def _known(running: RunningPlatform, target: Target) -> Sequence[str]:
-    if not target.nodes and target.partition_set is None:
-        return ()
     found = running.context.get_partition_names(
         repository_selector=target.selector,
         job_name=target.job,
