@@ -30,6 +30,7 @@ SURROUNDINGS = frozenset(
         "ConnectionClosedError",
         "ReadTimeoutError",
         "OperationalError",
+        "InterfaceError",
         "DagsterPostgresException",
     }
 )
