@@ -28,6 +28,10 @@ test: environment-dev ## every test that this machine can run (REQUIRE=docker: a
 test-fast: environment-dev ## the tests that need no services, in under a minute
 	@$(BIN)/python tests/suites.py unit
 
+.PHONY: chaos
+chaos: environment-dev ## ten minutes of killing everything while 10 000 files land (CHAOS_SEED=n repeats one)
+	@CHAOS_FILES=$${CHAOS_FILES:-10000} CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python tests/suites.py chaos
+
 .PHONY: check
 check: environment-dev ## formatter, linter, types; locks, generated files and documentation fresh
 	@$(BIN)/python tests/suites.py check

@@ -31,6 +31,7 @@ SURROUNDINGS = frozenset(
         "ConnectionClosedError",
         "ReadTimeoutError",
         "OperationalError",
+        "InterfaceError",
         "DagsterPostgresException",
     }
 )
