@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Iterable
 
 from slipway.config import quantity
-from slipway.config.checks import effective_cpu, effective_memory
+from slipway.config.checks import effective_cpu, effective_memory, effective_scratch
 from slipway.config.errors import UserError
-from slipway.config.model import DEFAULT_PROFILE, DEFAULT_SCRATCH, Platform, ResourceProfile
+from slipway.config.model import DEFAULT_PROFILE, Platform, ResourceProfile
 from slipway.profiles import duckdb
 from slipway.profiles.resolved import Limits, Requests, ResolvedProfile, Source
 
@@ -100,7 +100,7 @@ def _decided(profile: ResourceProfile, name: str, source: Source) -> ResolvedPro
     limits = Limits(
         cpu=effective_cpu(profile.requests, profile.limits),
         memory=effective_memory(profile.requests, profile.limits),
-        scratch=quantity.parse_bytes(profile.limits.ephemeral_storage or DEFAULT_SCRATCH),
+        scratch=effective_scratch(profile.requests, profile.limits),
     )
     try:
         settings = duckdb.settings(limits.cpu, limits.memory, limits.scratch, profile.env)

@@ -18,6 +18,7 @@ from slipway import config, identity
 from slipway.config.presence import on_platform
 from slipway.resources.duckdb import identifier, literal, open_connection
 from slipway.resources.lake import attach, attach_local
+from slipway.resources.scratch import naming_the_scratch
 
 
 class Claim(Protocol):
@@ -69,7 +70,8 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
                 for other in self.reads:
                     attach_local(connection, folder, other, read_only=True)
             connection.execute(f"USE {identifier(location)}")
-            yield connection
+            with naming_the_scratch(os.environ):
+                yield connection
         finally:
             connection.close()
 

@@ -15,7 +15,7 @@ CONSUMERS = {
     "infrastructure.resource_profiles.<name>.requests.memory": "profiles/resolving.py",
     "infrastructure.resource_profiles.<name>.limits.cpu": "config/checks.py",
     "infrastructure.resource_profiles.<name>.limits.memory": "config/checks.py",
-    "infrastructure.resource_profiles.<name>.limits.ephemeral-storage": "profiles/resolving.py",
+    "infrastructure.resource_profiles.<name>.limits.ephemeral-storage": "config/checks.py",
     "infrastructure.resource_profiles.<name>.env.<name>": "profiles/resolving.py",
     "observability.compute_logs.enabled": "logs/manager.py",
     "observability.compute_logs.storage_ref": "logs/settings.py",
