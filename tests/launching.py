@@ -12,6 +12,7 @@ from typing import Any
 
 from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.events import DagsterEventType
+from dagster._core.launcher import WorkerStatus
 from dagster._core.remote_representation.external import RemoteRepository
 from dagster._core.test_utils import create_run_for_test, create_test_daemon_workspace_context
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -56,11 +57,11 @@ class Launching:
 
     def __init__(self, instance: DagsterInstance, workspace: WorkspaceProcessContext) -> None:
         self.instance = instance
-        self._workspace = workspace
+        self.workspace = workspace
 
     @property
     def _repository(self) -> RemoteRepository:
-        location = self._workspace.create_request_context().get_code_location("launched")
+        location = self.workspace.create_request_context().get_code_location("launched")
         return location.get_repository("__repository__")
 
     def create(
@@ -87,7 +88,7 @@ class Launching:
         )
 
     def launch(self, run: DagsterRun) -> str:
-        self.instance.launch_run(run.run_id, self._workspace.create_request_context())
+        self.instance.launch_run(run.run_id, self.workspace.create_request_context())
         return run.run_id
 
     def run(self, job: str, **arguments: Any) -> str:
@@ -96,8 +97,14 @@ class Launching:
 
     def monitor(self) -> None:
         """One pass of Dagster's own run monitoring."""
-        for error in execute_run_monitoring_iteration(self._workspace, logging.getLogger("monitoring")):
+        for error in execute_run_monitoring_iteration(self.workspace, logging.getLogger("monitoring")):
             assert error is None, error
+
+    def is_healthy(self, run_id: str) -> bool:
+        """Whether the launcher sees the run's worker at work."""
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return self.instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
 
     def status(self, run_id: str) -> DagsterRunStatus:
         run = self.instance.get_run_by_id(run_id)
@@ -111,10 +118,10 @@ class Launching:
 
     def finished(self, run_id: str, seconds: float = 120) -> DagsterRunStatus:
         """Wait until the run is over."""
-        until(lambda: self._over(run_id), seconds, lambda: self.story(run_id))
+        until(lambda: self.over(run_id), seconds, lambda: self.story(run_id))
         return self.status(run_id)
 
-    def _over(self, run_id: str) -> bool:
+    def over(self, run_id: str) -> bool:
         run = self.instance.get_run_by_id(run_id)
         return run is not None and run.is_finished
 
@@ -140,6 +147,12 @@ class Launching:
         """Why the run failed."""
         (event,) = self.instance.all_logs(run_id, of_type=DagsterEventType.RUN_FAILURE)
         return event.message
+
+    def step_error(self, run_id: str) -> str:
+        """The error of the step that failed, as the UI shows it."""
+        (event,) = self.instance.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE)
+        assert event.dagster_event is not None
+        return event.dagster_event.step_failure_data.error_display_string
 
     def materialization(self, asset: str) -> dict[str, Any]:
         """Metadata of the asset's latest materialisation."""

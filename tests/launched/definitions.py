@@ -8,6 +8,8 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
+from launched.spilling import spilling
+
 
 @dg.asset(tags={"slipway/profile": "medium"})
 def heavy() -> None:
@@ -109,6 +111,7 @@ defs = dg.Definitions(
         waiting,
         waiting_in_a_step_process,
         vanishing,
+        spilling,
         tagged,
         dg.define_asset_job("everything", selection="*"),
         dg.define_asset_job("surroundings_job", selection="surroundings"),

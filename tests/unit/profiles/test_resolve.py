@@ -128,7 +128,7 @@ def test_the_largest_is_the_maximum_of_each_resource() -> None:
     # tall holds DuckDB to 1 GB (953 MiB), wide derives 1126 MiB: the larger is enough for either's assets.
     assert merged.env["DUCKDB_MEMORY_LIMIT"] == "1126MiB"
     assert merged.env["DUCKDB_THREADS"] == "4"
-    assert merged.env["DUCKDB_MAX_TEMP_DIRECTORY_SIZE"] == "40960MiB"
+    assert merged.env["DUCKDB_MAX_TEMP_DIRECTORY_SIZE"] == "51200MiB"
 
 
 def test_variables_are_joined_and_the_larger_profile_decides() -> None:
