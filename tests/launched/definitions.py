@@ -93,6 +93,19 @@ def waiting_in_a_step_process() -> None:
     wait()
 
 
+@dg.op
+def talk(context: dg.OpExecutionContext) -> None:
+    """Print, and wait."""
+    print("something to keep", flush=True)
+    context.log.info("holding on")
+    time.sleep(300)
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def talking() -> None:
+    talk()
+
+
 @dg.job(executor_def=dg.in_process_executor)
 def vanishing() -> None:
     vanish()
@@ -111,6 +124,7 @@ defs = dg.Definitions(
         waiting,
         waiting_in_a_step_process,
         vanishing,
+        talking,
         spilling,
         tagged,
         dg.define_asset_job("everything", selection="*"),
