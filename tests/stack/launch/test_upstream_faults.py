@@ -1,12 +1,12 @@
 """Faults of Dagster's own DockerRunLauncher that may not occur here, one test each.
 
-Those that need no container are tested beside the process runtime. What it mounts into a run, that it pulls images,
-and that an engine which does not answer fails live runs, is tried in test_launch_docker.py.
+Those that need no container are tried in the process runtime, by the integration tests of the same name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -14,7 +14,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.launcher import WorkerStatus
 from docker.models.containers import Container
 
-from launching import Launching
+from launching import Launching, until
 from slipway.launch import sweep
 from slipway.launch.docker import container_name
 
@@ -147,3 +147,50 @@ def test_a_container_that_ends_while_the_daemon_is_gone_is_settled_by_the_next_o
     assert "killed by SIGKILL" in launcher.failure(killed)
     for container in containers:
         assert_removed(engine, container)
+
+
+def test_a_missing_image_is_an_error_and_never_a_pull(
+    launcher: Launching, engine: docker.DockerClient, image: str
+) -> None:
+    """Fault: an image that is not there is pulled while the run waits."""
+    built = engine.images.get(image)
+    engine.images.remove(image, force=True)
+    try:
+        run_id = launcher.run("waiting")
+    finally:
+        built.tag(image)
+    message = launcher.failure(run_id)
+    assert f"image '{image}' of code location 'launched' is not on this host" in message
+    assert "docker compose build" in message
+
+
+def test_an_engine_that_does_not_answer_fails_no_run(
+    launcher: Launching, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Fault: health is UNKNOWN when the engine does not answer for a moment, and monitoring fails the live run."""
+    run_id = launcher.run("waiting", config=WAITING)
+    launcher.says(run_id, "holding on")
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+        blind = type(launcher.instance.run_launcher)()
+        blind.register_instance(launcher.instance)
+        patch.setattr(launcher.instance, "_run_launcher", blind)
+        launcher.monitor()
+        sweep(launcher.instance)
+        assert blind.check_run_worker_health(launcher.instance.get_run_by_id(run_id)).transient
+    assert launcher.status(run_id) is DagsterRunStatus.STARTED
+    launcher.instance.run_launcher.terminate(run_id)
+
+
+def test_a_run_cannot_write_to_its_image_nor_reach_the_engine(
+    launcher: Launching, engine: docker.DockerClient
+) -> None:
+    """Fault: it mounts what it is told to, the engine's socket too."""
+    run_id = launcher.run("waiting", config=WAITING)
+    launcher.says(run_id, "holding on")
+    container = container_of(engine, run_id)
+    assert container.exec_run(["touch", "/opt/location/new"]).exit_code != 0
+    assert container.exec_run(["touch", "/tmp/new"]).exit_code == 0
+    assert container.exec_run(["test", "-e", "/var/run/docker.sock"]).exit_code != 0
+    launcher.instance.run_launcher.terminate(run_id)
+    until(lambda: launcher.status(run_id) is DagsterRunStatus.CANCELED, 30)
