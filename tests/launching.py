@@ -17,6 +17,7 @@ from dagster._core.remote_representation.external import RemoteRepository
 from dagster._core.test_utils import create_run_for_test, create_test_daemon_workspace_context
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceLoadTarget
+from dagster._daemon.monitoring.concurrency import execute_concurrency_slots_iteration
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,11 +58,11 @@ class Launching:
 
     def __init__(self, instance: DagsterInstance, workspace: WorkspaceProcessContext) -> None:
         self.instance = instance
-        self.workspace = workspace
+        self._workspace = workspace
 
     @property
     def _repository(self) -> RemoteRepository:
-        location = self.workspace.create_request_context().get_code_location("launched")
+        location = self._workspace.create_request_context().get_code_location("launched")
         return location.get_repository("__repository__")
 
     def create(
@@ -88,7 +89,7 @@ class Launching:
         )
 
     def launch(self, run: DagsterRun) -> str:
-        self.instance.launch_run(run.run_id, self.workspace.create_request_context())
+        self.instance.launch_run(run.run_id, self._workspace.create_request_context())
         return run.run_id
 
     def run(self, job: str, **arguments: Any) -> str:
@@ -97,7 +98,12 @@ class Launching:
 
     def monitor(self) -> None:
         """One pass of Dagster's own run monitoring."""
-        for error in execute_run_monitoring_iteration(self.workspace, logging.getLogger("monitoring")):
+        for error in execute_run_monitoring_iteration(self._workspace, logging.getLogger("monitoring")):
+            assert error is None, error
+
+    def free_pools(self) -> None:
+        """One pass of the monitoring of pools."""
+        for error in execute_concurrency_slots_iteration(self._workspace, logging.getLogger("monitoring")):
             assert error is None, error
 
     def is_healthy(self, run_id: str) -> bool:
@@ -118,10 +124,10 @@ class Launching:
 
     def finished(self, run_id: str, seconds: float = 120) -> DagsterRunStatus:
         """Wait until the run is over."""
-        until(lambda: self.over(run_id), seconds, lambda: self.story(run_id))
+        until(lambda: self._over(run_id), seconds, lambda: self.story(run_id))
         return self.status(run_id)
 
-    def over(self, run_id: str) -> bool:
+    def _over(self, run_id: str) -> bool:
         run = self.instance.get_run_by_id(run_id)
         return run is not None and run.is_finished
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import logging
 import os
 import signal
 import socket
@@ -114,9 +113,7 @@ def test_the_pool_slots_of_a_killed_run_are_free_again(
     launcher.monitor()
 
     def free() -> int:
-        logger = logging.getLogger("monitoring")
-        for error in concurrency.execute_concurrency_slots_iteration(launcher.workspace, logger):
-            assert error is None
+        launcher.free_pools()
         return storage.get_concurrency_info("faults").active_slot_count
 
     assert free() == 1
