@@ -37,10 +37,15 @@ format: environment-dev ## format the code and write every generated file
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 	@$(BIN)/slipway schema --write
 	@$(BIN)/slipway compose
+	@$(BIN)/python tests/references.py
 
 .PHONY: lock
 lock: environment-dev ## resolve the locks again
 	@scripts/lock.sh
+
+.PHONY: bench
+bench: environment-dev ## measure against stock Dagster, in containers, in 20 minutes (ONLY=launch, QUICK=1, PUBLISH=1)
+	@BENCH_QUICK=$(QUICK) BENCH_PUBLISH=$(PUBLISH) $(BIN)/python -m bench $(ONLY)
 
 .PHONY: environment environment-dev
 environment:

@@ -6,6 +6,7 @@ FROM ${PYTHON_IMAGE} AS base
 # The public Python images come without byte code, which a read-only root can never make up for.
 RUN python -c "import compileall, re, sysconfig; compileall.compile_dir(sysconfig.get_path('stdlib'), quiet=2, workers=0, rx=re.compile('/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/'))" \
  && useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin slipway \
+ && install -d -o 10001 -g 10001 /var/lib/slipway/duckdb \
  && chown 10001:10001 /tmp && chmod 1777 /tmp
 ENV PATH=/opt/venv/bin:$PATH VIRTUAL_ENV=/opt/venv \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DAGSTER_HOME=/opt/slipway

@@ -37,4 +37,6 @@ lock locks/dev.txt pyproject.toml --extra platform --extra embedded --extra dev 
 for location in code_locations/*/; do
     lock "${location}requirements.txt" "${location}pyproject.toml" pyproject.toml
 done
+lock code_locations/ecommerce/requirements-snowflake.txt code_locations/ecommerce/pyproject.toml pyproject.toml \
+    --extra snowflake -c code_locations/ecommerce/requirements.txt
 [ -z "$stale" ]

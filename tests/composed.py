@@ -78,7 +78,52 @@ def {name}_probe(environment: Environment) -> dg.MaterializeResult:
     }})}})
 
 
-defs = dg.Definitions(assets=[{name}_probe], resources={{"environment": Environment({arguments})}})
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(list("abcdefghijkl")))
+def {name}_parts() -> None:
+    pass
+
+
+defs = dg.Definitions(assets=[{name}_probe, {name}_parts], resources={{"environment": Environment({arguments})}})
+'''
+
+FILING = '''
+"""Assets that write the DuckDB file of their location, for the tests of the stack. They keep it while `hold` lies beside it."""
+
+import os
+import time
+from pathlib import Path
+
+import dagster as dg
+from slipway.resources import DuckDBFileResource, duckdb_file_pool
+
+
+def visit(context: dg.AssetExecutionContext, file: DuckDBFileResource) -> dg.MaterializeResult:
+    with file.connect() as connection:
+        opened = time.time()
+        connection.execute("CREATE TABLE IF NOT EXISTS visits (run VARCHAR PRIMARY KEY, opened DOUBLE, closed DOUBLE)")
+        context.log.info("has the file")
+        while file.path.with_name("hold").exists():
+            time.sleep(0.05)
+        connection.execute("INSERT OR REPLACE INTO visits VALUES (?, ?, ?)", [context.run_id, opened, time.time()])
+        visits = connection.execute("FROM visits ORDER BY opened").fetchall()
+    return dg.MaterializeResult(metadata={"seen": dg.MetadataValue.json({
+        "path": os.environ["SLIPWAY_DUCKDB_FILE"], "owner": file.path.stat().st_uid, "visits": visits,
+    })})
+
+
+@dg.asset(pool=duckdb_file_pool())
+def veteran_visit(context: dg.AssetExecutionContext, file: DuckDBFileResource) -> dg.MaterializeResult:
+    return visit(context, file)
+
+
+@dg.asset
+def veteran_visit_without_pool(context: dg.AssetExecutionContext, file: DuckDBFileResource) -> dg.MaterializeResult:
+    return visit(context, file)
+
+
+defs = dg.Definitions(
+    assets=[veteran_visit, veteran_visit_without_pool], resources={"file": DuckDBFileResource()}
+)
 '''
 
 
@@ -274,11 +319,13 @@ def prepare(checkout: Path, folder: Path) -> None:
     shutil.copy(
         Path(__file__).with_name("talking.py"), folder / "code_locations/ecommerce/src/ecommerce/defs"
     )
+    (folder / "code_locations/veteran/src/veteran/defs/veteran_filing.py").write_text(FILING)
     path = folder / "platform.yaml"
     platform = yaml.safe_load(path.read_text())
     # tags of its own: the tests' images never take the place of those that somebody runs
     for location in platform["code_locations"].values():
         location["image"]["tag"] = IMAGE_TAG
+    platform["code_locations"]["veteran"]["duckdb_file"] = "warehouse.duckdb"
     platform["code_locations"]["ecommerce"]["env"] = {
         "STACK_PLAIN": "a $5 plan",
         "STACK_TOKEN": {"env": "STACK_TEST_TOKEN"},

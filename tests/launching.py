@@ -10,15 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.events import DagsterEventType
 from dagster._core.launcher import WorkerStatus
+from dagster._core.remote_representation.code_location import CodeLocation
 from dagster._core.remote_representation.external import RemoteRepository
 from dagster._core.test_utils import create_run_for_test, create_test_daemon_workspace_context
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceLoadTarget
 from dagster._daemon.monitoring.concurrency import execute_concurrency_slots_iteration
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+
+from slipway.daemon.retries import OtherRetries, Retries
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,6 +35,16 @@ infrastructure:
     medium:
       requests: {cpu: 500m, memory: 512Mi}
       limits: {cpu: "2", memory: 2Gi, ephemeral-storage: 2Gi}
+    tight:
+      limits: {cpu: "1", memory: 640Mi, ephemeral-storage: 2Gi}
+      on_oom: small
+    patient:
+      limits: {cpu: "1", memory: 640Mi, ephemeral-storage: 2Gi}
+      on_oom: stepping
+      max_oom_retries: 2
+    stepping:
+      limits: {cpu: "1", memory: 768Mi, ephemeral-storage: 2Gi}
+      on_oom: small
     transform:
       requests: {cpu: "1", memory: 1Gi}
       limits: {cpu: "512", memory: 4096Gi}
@@ -43,6 +56,7 @@ code_locations:
     path: launched
     image: {repository: slipway-test/launched, tag: latest}
     profile: small
+    duckdb_file: launched.duckdb
     env:
       LOCATION_VALUE: plain
       LOCATION_SECRET: {env: DAEMON_SECRET}
@@ -61,9 +75,12 @@ class Launching:
         self._workspace = workspace
 
     @property
+    def _location(self) -> CodeLocation:
+        return self._workspace.create_request_context().get_code_location("launched")
+
+    @property
     def _repository(self) -> RemoteRepository:
-        location = self._workspace.create_request_context().get_code_location("launched")
-        return location.get_repository("__repository__")
+        return self._location.get_repository("__repository__")
 
     def create(
         self,
@@ -75,15 +92,21 @@ class Launching:
     ) -> DagsterRun:
         """A run as the UI would create it."""
         remote = self._repository.get_full_job(job)
+        run_config = {"ops": config} if config else {}
+        plan = (
+            None
+            if assets
+            else self._location.get_execution_plan(remote, run_config, None, None, self.instance)
+        )
         return create_run_for_test(
             self.instance,
             job_name=job,
-            run_config={"ops": config} if config else {},
+            run_config=run_config,
             tags={**remote.tags, **(tags or {})},
             remote_job_origin=remote.get_remote_origin(),
             job_code_origin=remote.get_python_origin(),
             job_snapshot=remote.job_snapshot,
-            execution_plan_snapshot=None,
+            execution_plan_snapshot=plan.execution_plan_snapshot if plan else None,
             asset_selection=frozenset(AssetKey(name) for name in assets) if assets else None,
             asset_graph=self._repository.asset_graph,
         )
@@ -111,6 +134,28 @@ class Launching:
         run = self.instance.get_run_by_id(run_id)
         assert run is not None
         return self.instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+
+    def retry_pending(self) -> None:
+        """What the sweep daemon does after its sweep."""
+        Retries().make(self._workspace)
+
+    def other_retries(self, run_id: str) -> None:
+        """What the daemon of Dagster's automatic retries does when it sees that the run ended."""
+        (handle,) = OtherRetries().handle_updated_runs_fns
+        records = self.instance.get_run_records(RunsFilter(run_ids=[run_id]))
+        list(handle(self._workspace, records, logging.getLogger("retries")))
+
+    def children(self, run_id: str) -> list[DagsterRun]:
+        """The re-executions of a run."""
+        return list(self.instance.get_runs(RunsFilter(tags={"dagster/parent_run_id": run_id})))
+
+    def retried(self, run_id: str) -> str:
+        """Make the retry of a run as the daemons do, and launch it as the queue does; its id."""
+        self.retry_pending()
+        self.other_retries(run_id)
+        (retry,) = self.children(run_id)
+        assert retry.status is DagsterRunStatus.QUEUED
+        return self.launch(retry)
 
     def status(self, run_id: str) -> DagsterRunStatus:
         run = self.instance.get_run_by_id(run_id)

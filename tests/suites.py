@@ -167,6 +167,11 @@ def locations() -> Outcome:
     return total
 
 
+def chaos() -> Outcome:
+    """A whole platform as processes, and everything in it killed while files land."""
+    return pytest("tests/chaos", "-s")
+
+
 def stack() -> Outcome:
     """The platform in containers."""
     return pytest("tests/stack")
@@ -186,6 +191,7 @@ SUITES = {
     "other-python": Suite(other_python),
     "locations": Suite(locations),
     "integration": Suite(integration),
+    "chaos": Suite(chaos),
     "stack": Suite(stack, needs=("docker",)),
 }
 

@@ -1,4 +1,8 @@
-"""S3 and SQS clients from settings: neutral to the provider, with timeouts that end."""
+"""S3 and SQS clients from settings: neutral to the provider, with timeouts that end.
+
+boto3 is a tenth of all that a run imports, and many processes never ask S3 for anything: it is imported when the first
+client is made.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,15 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-
 from slipway.config.connections import S3Settings
 
 if TYPE_CHECKING:
+    import boto3
+    from botocore.config import Config
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-# Making clients from one session in two threads at once is not safe; using them is.
+# Making clients from one session in two threads at once is not safe, nor is importing; using clients is.
 _making = threading.Lock()
 
 
@@ -26,6 +29,7 @@ def s3_client(
     connect_timeout: float = 5,
     read_timeout: float = 30,
     attempts: int = 3,
+    connections: int = 10,
 ) -> S3Client:
     """An S3 client.
 
@@ -35,9 +39,14 @@ def s3_client(
         connect_timeout: seconds.
         read_timeout: seconds that the server may stay silent.
         attempts: how often a request is sent at most.
+        connections: how many are kept open, for as many threads.
     """
-    config = _config(settings, connect_timeout, read_timeout, attempts).merge(
+    base = _config(settings, connect_timeout, read_timeout, attempts)
+    from botocore.config import Config
+
+    config = base.merge(
         Config(
+            max_pool_connections=connections,
             s3={"addressing_style": "path" if settings.path_style else "virtual"},
             # In some regions presigned links would be of version 2, which other makes of S3 refuse.
             signature_version="s3v4",
@@ -60,7 +69,19 @@ def sqs_client(
     return client
 
 
+def load() -> None:
+    """Import what clients need now, in this thread, and not in one of our own beside the user's code.
+
+    Two threads that import parts of one package at once can see a part of it half made.
+    """
+    with _making:
+        import boto3  # noqa: F401
+
+
 def _config(settings: S3Settings, connect_timeout: float, read_timeout: float, attempts: int) -> Config:
+    load()
+    from botocore.config import Config
+
     return Config(
         region_name=settings.region,
         connect_timeout=connect_timeout,
@@ -75,6 +96,8 @@ def _config(settings: S3Settings, connect_timeout: float, read_timeout: float, a
 @cache
 def _session() -> boto3.session.Session:
     """A session of our own: user code may be making clients from boto3's default one in another thread."""
+    import boto3
+
     return boto3.session.Session()
 
 

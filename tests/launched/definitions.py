@@ -2,12 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 
+from launched import filing
 from launched.spilling import spilling
 
 
@@ -53,7 +56,63 @@ class Amount(dg.Config):
 def eat(context: dg.OpExecutionContext, config: Amount) -> None:
     """Allocate and touch so much memory."""
     context.log.info("eating")
+    time.sleep(config.seconds)
     assert b"x" * (config.mebibytes << 20) is not None
+
+
+@dg.op(retry_policy=dg.RetryPolicy(max_retries=1))
+def eat_once(context: dg.OpExecutionContext, config: Amount) -> None:
+    """Allocate so much memory, and at the second attempt none."""
+    assert context.retry_number or b"x" * (config.mebibytes << 20)
+
+
+@dg.op
+def starve_a_child(config: Amount) -> None:
+    """Have a process that takes so much memory, and get over its end."""
+    subprocess.run([sys.executable, "-c", f"b'x' * ({config.mebibytes} << 20)"], check=False)
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)})
+def fail() -> None:
+    raise ValueError("something else")
+
+
+@dg.op
+def eat_or_fail(context: dg.OpExecutionContext, config: Amount) -> None:
+    """Allocate so much memory; a retry fails of something else."""
+    if context.run.parent_run_id:
+        raise ValueError("something else")
+    assert b"x" * (config.mebibytes << 20) is not None
+
+
+@dg.op
+def number() -> int:
+    """A value that the default IO manager keeps in the scratch."""
+    return 7
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def prepare(context: dg.OpExecutionContext) -> None:
+    """A step that leaves nothing in the scratch."""
+    context.log.info("prepared")
+
+
+@dg.op
+def eat_a_number(context: dg.OpExecutionContext, config: Amount, number: int) -> None:
+    assert b"x" * (config.mebibytes << 20) is not None
+    context.log.info(f"got {number}")
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)})
+def eat_afterwards(config: Amount) -> None:
+    assert b"x" * (config.mebibytes << 20) is not None
+
+
+@dg.op
+def collect(config: Amount) -> None:
+    """Have DuckDB make a list of so much memory, which cannot be spilled."""
+    with duckdb.connect(config={"memory_limit": os.environ["DUCKDB_MEMORY_LIMIT"]}) as connection:
+        connection.execute(f"SELECT len(list(range)) FROM range({config.mebibytes << 17})")
 
 
 @dg.op
@@ -81,6 +140,36 @@ def eating() -> None:
 @dg.job(executor_def=dg.multiprocess_executor)
 def eating_in_a_step_process() -> None:
     eat()
+
+
+@dg.job(executor_def=dg.multiprocess_executor)
+def eating_once() -> None:
+    eat_once()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def failing_after_all() -> None:
+    fail(after=starve_a_child())
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def eating_a_number() -> None:
+    eat_a_number(number())
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def eating_afterwards() -> None:
+    eat_afterwards(after=prepare())
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def collecting() -> None:
+    collect()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def eating_or_failing() -> None:
+    eat_or_fail()
 
 
 @dg.job(executor_def=dg.in_process_executor)
@@ -121,12 +210,20 @@ defs = dg.Definitions(
     jobs=[
         eating,
         eating_in_a_step_process,
+        eating_once,
+        eating_a_number,
+        eating_afterwards,
+        failing_after_all,
+        eating_or_failing,
+        collecting,
         waiting,
         waiting_in_a_step_process,
         vanishing,
         talking,
         spilling,
         tagged,
+        filing.visiting,
+        filing.visiting_without_pool,
         dg.define_asset_job("everything", selection="*"),
         dg.define_asset_job("surroundings_job", selection="surroundings"),
     ],

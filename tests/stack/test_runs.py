@@ -20,6 +20,7 @@ def test_a_run_has_its_profiles_limits_and_its_own_environment(stack: Stack) -> 
     assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"])
     assert host["NetworkMode"] == f"{stack.project}_backend"
     assert not host["Binds"]
+    assert "Mounts" not in host
 
     assert seen["plain"] == "a $5 plan"
     assert seen["token"] == TOKEN
@@ -27,6 +28,7 @@ def test_a_run_has_its_profiles_limits_and_its_own_environment(stack: Stack) -> 
     assert int(seen["capabilities"], 16) == 0
     assert seen["no_new_privileges"] == "1"
     assert seen["writable"] == ["/tmp"]
+    assert "SLIPWAY_DUCKDB_FILE" not in seen["environment"]
     assert seen["sockets"] == []
     assert seen["gate"] == []
     tags = {tag["key"]: tag["value"] for tag in stack.finished(run_id)["tags"]}
@@ -37,6 +39,7 @@ def test_a_run_has_its_profiles_limits_and_its_own_environment(stack: Stack) -> 
 def test_no_location_sees_the_environment_of_another(stack: Stack) -> None:
     seen = stack.seen(stack.launch("veteran", "veteran_probe"))
     assert not [name for name in seen["environment"] if name.startswith("STACK_")]
+    assert "SLIPWAY_DUCKDB_FILE" in seen["environment"]
     assert seen["sockets"] == []
     for service, expected in {"code-veteran": 0, "code-ecommerce": 2, "webserver": 0}.items():
         environment = stack.services()[service].attrs["Config"]["Env"]

@@ -65,7 +65,7 @@ def test_the_run_page_shows_profile_and_limits(page: Page, run_page: str) -> Non
 def test_the_runs_log_is_read_from_s3(page: Page, run_page: str) -> None:
     page.goto(f"{run_page}?logType=stderr")
     # the steps are one process, and so one log, which the page knows when it has read the run's events
-    expect(page.get_by_text("Succeeded (15)")).to_be_visible()
+    expect(page.get_by_text("Succeeded (16)")).to_be_visible()
     page.get_by_placeholder("Select a step").first.click()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -56,3 +58,16 @@ def test_queues_are_beside_the_storage() -> None:
     assert client.meta.endpoint_url == "http://s3.internal:9000"
     assert client.meta.config.read_timeout == 40
     assert aws.sqs_client(AMBIENT).meta.endpoint_url == "https://sqs.eu-central-1.amazonaws.com"
+
+
+def test_boto3_waits_until_somebody_asks_s3() -> None:
+    """What a run and its code import costs them time, each time."""
+    script = """
+import sys
+import slipway.landing, slipway.launch.launcher, slipway.logs.manager, slipway.resources, slipway.storage.postgres
+assert not {"boto3", "botocore.session", "botocore.config", "s3transfer"} & sys.modules.keys()
+from slipway import aws
+aws.load()
+assert "boto3" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

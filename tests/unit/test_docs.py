@@ -17,6 +17,7 @@ import click
 import pytest
 import yaml
 
+import references
 from slipway.cli import cli
 from slipway.config import loader
 from slipway.config.errors import PlatformFileError
@@ -199,6 +200,13 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def leads_to(path: Path, anchor: str) -> bool:
+    """Whether a page has a heading of that name, or another file a line of that number (`L12`)."""
+    if path.suffix == ".md":
+        return anchor in anchors(path)
+    return anchor[:1] == "L" and 0 < int(anchor[1:]) <= path.read_text().count("\n")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     dead = []
@@ -207,7 +215,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             continue
         file, _, anchor = target.partition("#")
         path = (page.parent / file).resolve() if file else page
-        if not path.exists() or (anchor and anchor not in anchors(path)):
+        if not path.exists() or (anchor and not leads_to(path, anchor)):
             dead.append(target)
     assert dead == []
 
@@ -222,6 +230,49 @@ def test_paths_in_the_text_exist(page: Path) -> None:
         if not (ROOT / path).exists() and not any(path.startswith(imagined) for imagined in IMAGINED)
     ]
     assert missing == []
+
+
+# Messages
+
+
+def test_a_message_that_a_heading_quotes_is_one_of_ours() -> None:
+    code = "\n".join(
+        path.read_text()
+        for folder in ("src", "code_locations", "scripts")
+        for path in (ROOT / folder).rglob("*.*")
+        if path.suffix in (".py", ".sh") and ".venv" not in path.parts
+    )
+    headings = re.findall(r"^### `(.+)`$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    assert len(headings) > 5
+    for heading in headings:
+        parts = re.split(r"…|\d+|'", heading)
+        assert [part for part in parts if part.strip() not in code] == [], heading
+
+
+# References into the code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_references_are_to_the_line_of_what_they_name(page: Path) -> None:
+    text, lost = references.refreshed(page)
+    assert [str(one) for one in lost] == []
+    assert page.read_text() == text, "stale: run make format"
+
+
+def test_a_reference_is_by_name(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(
+        "A = 1\n\n\nclass B:\n    c: int = 0\n\n    def d(self):\n        pass\n"
+    )
+    (tmp_path / "other.yaml").write_text("a: 1\nb:\n  c: 2\n")
+    found = {name: references.line_of(name, tmp_path / "code.py") for name in ("A", "B", "B.c", "B.d", "d")}
+    assert found == {"A": 1, "B": 4, "B.c": 5, "B.d": 7, "d": None}
+    assert references.line_of("c: 2", tmp_path / "other.yaml") == 3
+    assert references.line_of("A", tmp_path / "absent.py") is None
+    page = tmp_path / "page.md"
+    page.write_text("| `B.d` in [code.py:1](code.py#L1) | `E` in [code.py:1](code.py#L1) |\n")
+    text, lost = references.refreshed(page)
+    assert text == "| `B.d` in [code.py:7](code.py#L7) | `E` in [code.py:1](code.py#L1) |\n"
+    assert [(one.name, one.path) for one in lost] == [("E", "code.py")]
 
 
 # The checks themselves

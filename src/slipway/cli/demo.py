@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -37,7 +38,7 @@ def command(once: bool, ui_port: int) -> None:
     began = time.monotonic()
     ending = Ending(with_parent=True)
     console = Console()
-    root = Path(os.environ.get("SLIPWAY_STATE") or ".slipway").absolute()
+    root = state_root(os.environ)
     platform_file = Path(os.environ.get("SLIPWAY_PLATFORM") or "platform.yaml")
 
     def report(text: str) -> None:
@@ -76,6 +77,12 @@ def command(once: bool, ui_port: int) -> None:
     except Ended as ended:
         report(f"ended ({ended})")
         sys.exit(0 if shown else ended.code)
+
+
+def state_root(env: Mapping[str, str]) -> Path:
+    """The folder that the demo's own is in. A shell that took the addresses of an earlier demo names that one's."""
+    root = Path(env.get("SLIPWAY_STATE") or ".slipway").absolute()
+    return root.parent if root.name == "demo" and (root / "env").exists() else root
 
 
 def _follow(console: Console, laptop: Laptop, sample: demo.Sample) -> None:

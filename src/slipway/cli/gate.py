@@ -38,6 +38,9 @@ def command(engine: Path, socket: Path) -> None:
         project=_variable("SLIPWAY_PROJECT"),
         network=_variable("SLIPWAY_DOCKER_NETWORK"),
         images={name: str(location.image) for name, location in platform.code_locations.items()},
+        duckdb_files=frozenset(
+            name for name, location in platform.code_locations.items() if location.duckdb_file
+        ),
     )
     if not engine.is_socket():
         raise UserError(

@@ -43,7 +43,7 @@ def command(statement: str | None, render: str | None, write: bool) -> None:
 
 @contextmanager
 def lakes(platform: Platform, *, write: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB connection with the lake of every location.
+    """A DuckDB connection with the lake of every location that has one; a DuckDB file is open to runs alone.
 
     Raises:
         UserError: Postgres does not answer, a lake cannot be attached, or the storage is not the one that the
@@ -53,7 +53,7 @@ def lakes(platform: Platform, *, write: bool) -> Iterator[duckdb.DuckDBPyConnect
     identity.check(platform, os.environ)
     connection = open_connection()
     try:
-        for location in platform.code_locations:
+        for location in (name for name, code in platform.code_locations.items() if not code.duckdb_file):
             attach(connection, platform, location, read_only=not write)
         yield connection
     finally:

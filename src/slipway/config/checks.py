@@ -35,7 +35,7 @@ DUCKDB_VARIABLES = (
 )
 
 RESERVED_NAMES = ("main", "memory", "system", "temp")
-"""DuckDB's own databases: a location's lake is attached under the location's name."""
+"""DuckDB's own databases: a lake is attached under its location's name, a file under its own."""
 
 
 DEFAULT_CPU = Decimal(1)
@@ -57,6 +57,7 @@ def all_checks(data: Any) -> list[Finding]:
     return [
         *_profiles(data),
         *_profile_names(data),
+        *_successors(data),
         *_storage_names(data),
         *_postgres(data),
         *_storages(data),
@@ -242,6 +243,47 @@ def _profile_names(data: Any) -> Iterator[Finding]:
             yield Finding(path, f"there is no resource profile '{name}'", nearest(name, known))
 
 
+def _successors(data: Any) -> Iterator[Finding]:
+    """Each on_oom has more memory than the profile itself, so no chain of them comes back to its beginning."""
+    given = dict(_entries(data, "infrastructure", "resource_profiles"))
+    memory = {"default": DEFAULT_MEMORY, **{name: _memory_of(raw) for name, raw in given.items()}}
+    for name, raw in given.items():
+        path: Path = ("infrastructure", "resource_profiles", name)
+        other = _at(raw, "on_oom")
+        if other is None:
+            if _at(raw, "max_oom_retries") is not None:
+                yield Finding(
+                    (*path, "max_oom_retries"),
+                    "changes nothing without on_oom",
+                    "name the larger profile to retry on in on_oom, or remove it",
+                )
+        elif isinstance(other, str):
+            own, others = memory[name], memory.get(other)
+            if other not in memory:
+                larger = [
+                    one for one, size in memory.items() if one != name and (not own or not size or size > own)
+                ]
+                yield Finding(
+                    (*path, "on_oom"), f"there is no resource profile '{other}'", nearest(other, larger)
+                )
+            elif other == name:
+                yield Finding(
+                    (*path, "on_oom"), "is the profile itself", "name one with a larger limits.memory"
+                )
+            elif own and others and others <= own:
+                yield Finding(
+                    (*path, "on_oom"),
+                    f"'{other}' has {quantity.readable(others)} of memory, and '{name}' {quantity.readable(own)}",
+                    "name a profile with a larger limits.memory",
+                )
+
+
+def _memory_of(raw: Any) -> int | None:
+    """Bytes of a profile's memory limit; None where it cannot be told, which is another finding."""
+    requests, limits = _valid(Resources, _at(raw, "requests") or {}), _valid(Limits, _at(raw, "limits") or {})
+    return None if requests is None or limits is None else effective_memory(requests, limits)
+
+
 def _storage_names(data: Any) -> Iterator[Finding]:
     known = {"default", *(name for name, _ in _entries(data, "storage"))}
     for path, section in _users_of_storage(data):
@@ -307,6 +349,14 @@ def _locations(data: Any) -> Iterator[Finding]:
         if name in RESERVED_NAMES:
             yield Finding(
                 path, f"'{name}' is a database of DuckDB's own", f"choose another name, such as {name}_data"
+            )
+        file = _at(raw, "duckdb_file")
+        if isinstance(file, str) and file.partition(".")[0].lower() in RESERVED_NAMES:
+            database, _, ending = file.partition(".")
+            yield Finding(
+                (*path, "duckdb_file"),
+                f"'{database}' is a database of DuckDB's own",
+                f"choose another name, such as {database}_data.{ending}",
             )
         env = dict(_entries(raw, "env"))
         yield from _own_variables(env, (*path, "env"))

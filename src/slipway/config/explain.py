@@ -163,6 +163,7 @@ _PATTERNS = {
     "tag": "no image tag",
     "python": "not a supported Python: 3.11, 3.12 or 3.13",
     "env": "no name of an environment variable",
+    "duckdb_file": "no name of a DuckDB file: no folder, letters, digits, _ and -, a letter first, .duckdb or .db last",
 }
 
 
@@ -176,10 +177,19 @@ def _bad_pattern(path: Path, value: str) -> Finding:
         "env": re.sub(r"\W", "_", value),
         "python": ".".join(value.split(".")[:2]),
         "repository": value.lower().rsplit(":", 1)[0],
+        "duckdb_file": _as_duckdb_file(value),
     }.get(key)
     fits = suggestion and suggestion != value and _accepts(path, suggestion)
     shown = "" if "@" in value else f"{value!r} is "
     return Finding(path, f"{shown}{_PATTERNS[key]}", f"did you mean '{suggestion}'?" if fits else None)
+
+
+def _as_duckdb_file(value: str) -> str:
+    name = value.rsplit("/", 1)[-1]
+    for ending in (".duckdb", ".db"):
+        if name.lower().endswith(ending):
+            return re.sub(r"[^A-Za-z0-9_-]", "_", name[: -len(ending)]) + ending
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name) + ".duckdb"
 
 
 def _quoted(path: Path, kind: str, value: str) -> Finding:

@@ -34,6 +34,9 @@ Prefix = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_=][A-Za-z0-9_.=
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/@\s?#]+(/[^@\s?#]*)?$")]
 """An address without credentials or query."""
 
+DuckDBFileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}\.(duckdb|db)$")]
+"""A file in a folder that it has to itself; what is before the dot is the name of its database in SQL."""
+
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -150,6 +153,16 @@ class ResourceProfile(StrictModel):
     env: dict[VariableName, str] = Field(
         default={},
         description="Environment of the run. DUCKDB_* values given here replace the derived ones.",
+    )
+    on_oom: str | None = Field(
+        default=None,
+        description="Profile with more memory that a run is retried on when it is out of memory.",
+    )
+    max_oom_retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="How often a run that began on this profile is so retried, on on_oom's own on_oom too. Default: 1 with on_oom.",
     )
 
 
@@ -281,6 +294,10 @@ class CodeLocation(StrictModel):
         default="3.13", description="Python of the location's image; a laptop uses what it has, and says so."
     )
     profile: str | None = Field(default=None, description="Resource profile of the location's runs.")
+    duckdb_file: DuckDBFileName | None = Field(
+        default=None,
+        description="DuckDB file, such as warehouse.duckdb, that the location's runs have instead of a lake.",
+    )
     env: dict[VariableName, ValueOrReference] = Field(
         default={}, description="Environment of the location's code server and runs, and of no other's."
     )
@@ -315,6 +332,9 @@ DEFAULT_PROFILE = ResourceProfile(
     requests=Resources(cpu="250m", memory="512Mi"), limits=Limits(cpu="1", memory="1Gi")
 )
 """The profile `default` of a platform that does not give one."""
+
+DEFAULT_OOM_RETRIES = 1
+"""max_oom_retries of a profile that gives on_oom alone."""
 
 SCRATCH_FACTOR = 20
 """limits.ephemeral-storage of a profile that does not give one, in memory limits.

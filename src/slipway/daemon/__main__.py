@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from dagster import DagsterInstance
 from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
 from dagster._daemon.controller import (
     DagsterDaemonController,
     create_daemons_from_instance,
@@ -27,14 +28,17 @@ from sqlalchemy.exc import OperationalError
 from slipway import config, identity
 from slipway.config.errors import UserError
 from slipway.daemon.landing import LandingDaemon
+from slipway.daemon.retries import OtherRetries
 from slipway.daemon.sweeper import SweepDaemon
+from slipway.launch import requeue
 
 CHECK_SECONDS = 5
 
 
 def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     """Those that Dagster needs for this instance, and ours."""
-    yield from create_daemons_from_instance(instance)
+    for daemon in create_daemons_from_instance(instance):
+        yield OtherRetries() if isinstance(daemon, EventLogConsumerDaemon) else daemon
     yield LandingDaemon()  # type: ignore[no-untyped-call]
     yield SweepDaemon()
 
@@ -49,16 +53,18 @@ def run(workspace_files: Sequence[str]) -> None:
         identity.check(config.current(), os.environ)
     except identity.StorageUnreachable as error:
         logging.getLogger("slipway").warning("%s; landings wait until it answers", error.message)
-    with (
-        DagsterInstance.get() as instance,
-        daemon_controller_from_instance(
+    with DagsterInstance.get() as instance:
+        if again := requeue(instance):
+            logging.getLogger("slipway").info(
+                "queued again, their launch was cut short: %s", ", ".join(again)
+            )
+        with daemon_controller_from_instance(
             instance,
             workspace_load_target=WorkspaceFileTarget(list(workspace_files)),
             gen_daemons=daemons,
             code_server_log_level="warning",
-        ) as controller,
-    ):
-        keep(controller)
+        ) as controller:
+            keep(controller)
 
 
 def keep(controller: DagsterDaemonController) -> NoReturn:

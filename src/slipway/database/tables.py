@@ -31,6 +31,7 @@ landing_batch = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False, comment="how many batches have had just these files"),
     Column("root_id", Text, nullable=False, comment="the first batch of the retries and halves"),
+    Column("parent_id", Text, comment="the failed batch that these files were in before"),
     Column("not_before", DateTime(timezone=True), comment="a retry waits until then"),
     Column("run_id", Text, comment="the run that opened the batch last"),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -71,6 +72,17 @@ landing_listing = Table(
     Column("objects", BigInteger, nullable=False, comment="seen in this pass so far, or in the last one"),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True), comment="none while the pass goes on"),
+)
+
+landing_consumer = Table(
+    "landing_consumer",
+    metadata,
+    Column("landing", Text, primary_key=True),
+    Column("consumer", Text, nullable=False, comment="the sensor that claims the landing's files"),
+    Column("seen_at", DateTime(timezone=True), nullable=False, comment="its last tick"),
+    Column("rival", Text, comment="another sensor that would, if the first one stopped"),
+    Column("rival_since", DateTime(timezone=True)),
+    Column("rival_seen_at", DateTime(timezone=True)),
 )
 
 storage_identity = Table(

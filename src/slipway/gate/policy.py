@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from slipway.config import duckdb_file
 from slipway.gate import strictjson
 
 PROJECT_LABEL = "slipway.project"
@@ -53,6 +54,18 @@ class Boundary:
     network: str
     images: Mapping[str, str]
     """Image by code location."""
+    duckdb_files: frozenset[str] = frozenset()
+    """Code locations whose runs have a DuckDB file, on a volume of the location's own."""
+
+    def mounts(self, location: str) -> list[dict[str, str]] | None:
+        """The mounts of a location's runs, as the create body has them; None for a body that may not name any.
+
+        No key for options: the engine makes a volume that is missing, and only as a plain folder of its own.
+        """
+        if location not in self.duckdb_files:
+            return None
+        source = duckdb_file.volume(self.project, location)
+        return [{"Type": "volume", "Source": source, "Target": duckdb_file.CONTAINER_FOLDER}]
 
 
 @dataclass(frozen=True)
@@ -159,19 +172,22 @@ def create_body(boundary: Boundary, body: bytes, name: str | None) -> dict[str, 
     _is(given["Volumes"], {SCRATCH: {}}, "Volumes")
     _command(given["Cmd"])
     _environment(given["Env"])
-    _host_config(boundary, given["HostConfig"])
+    _host_config(boundary, location, given["HostConfig"])
     return given
 
 
-def _host_config(boundary: Boundary, value: Any) -> None:
+def _host_config(boundary: Boundary, location: str, value: Any) -> None:
     given = _mapping(value, "HostConfig")
     amounts = {"Memory", "MemorySwap", "MemoryReservation", "CpuPeriod", "CpuQuota", "PidsLimit"}
-    fixed = {
+    fixed: dict[str, Any] = {
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true"],
         "ReadonlyRootfs": True,
         "NetworkMode": boundary.network,
     }
+    mounts = boundary.mounts(location)
+    if mounts is not None:
+        fixed["Mounts"] = mounts
     _keys(given, amounts | fixed.keys(), "HostConfig")
     for key, expected in fixed.items():
         _is(given[key], expected, f"HostConfig.{key}")

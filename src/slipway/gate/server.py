@@ -133,6 +133,8 @@ async def _body(request: web.Request) -> bytes:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise Refused(f"the body is larger than {MAX_BODY} bytes") from error
+    except web.RequestPayloadError as error:
+        raise Refused("the body is not what its headers say") from error
 
 
 def _url(path: str, query: object = None) -> URL:

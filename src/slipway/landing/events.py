@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
+LONGEST_KEY_BYTES = 1024
+"""S3's own limit."""
+
 
 @dataclass(frozen=True)
 class Hint:
@@ -27,12 +30,14 @@ class UnknownMessage(Exception):
 def hints(body: str) -> list[Hint]:
     """The keys that a message's body names; none for test events and for events other than creation.
 
-    Raises UnknownMessage for what is not a message about objects.
+    Raises UnknownMessage, with a reason of printable ASCII, for what is not a message about objects.
     """
     try:
         return list(_hints(json.loads(body)))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnknownMessage(f"{type(error).__name__}: {error}") from error
+    except UnknownMessage as error:
+        raise UnknownMessage(ascii(str(error))[1:-1]) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UnknownMessage(ascii(f"{type(error).__name__}: {error}")[1:-1]) from error
 
 
 def _hints(message: Any) -> Iterator[Hint]:
@@ -47,13 +52,15 @@ def _hints(message: Any) -> Iterator[Hint]:
         yield from _hints(json.loads(message["Message"]))
     elif message.get("source") == "aws.s3" and "detail" in message:
         yield from _event_bridge(message)
+    elif message.get("Type") == "SubscriptionConfirmation":
+        raise UnknownMessage(f"SNS asks to confirm a subscription; visit {message.get('SubscribeURL')}")
     else:
         raise UnknownMessage(f"unknown keys: {', '.join(sorted(map(str, message)))[:200]}")
 
 
 def _record(record: Mapping[str, Any]) -> Iterator[Hint]:
     s3 = record["s3"]
-    hint = Hint(str(s3["bucket"]["name"]), unquote_plus(str(s3["object"]["key"])))
+    hint = _hint(s3["bucket"]["name"], unquote_plus(str(s3["object"]["key"])))
     if str(record["eventName"]).removeprefix("s3:").startswith("ObjectCreated:"):
         yield hint
 
@@ -61,6 +68,14 @@ def _record(record: Mapping[str, Any]) -> Iterator[Hint]:
 def _event_bridge(message: Mapping[str, Any]) -> Iterator[Hint]:
     """EventBridge does not encode keys."""
     detail = message["detail"]
-    hint = Hint(str(detail["bucket"]["name"]), str(detail["object"]["key"]))
+    hint = _hint(detail["bucket"]["name"], detail["object"]["key"])
     if message["detail-type"] == "Object Created":
         yield hint
+
+
+def _hint(bucket: object, key: object) -> Hint:
+    """A key that S3 cannot hold would be asked for in vain, again and again."""
+    length = len(str(key).encode())  # raises ValueError for half a surrogate pair
+    if not 0 < length <= LONGEST_KEY_BYTES:
+        raise UnknownMessage(f"a key of {length} bytes")
+    return Hint(str(bucket), str(key))

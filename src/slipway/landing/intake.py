@@ -11,11 +11,10 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -79,6 +78,15 @@ def receive(sqs: SQSClient, queues: Queues, wait_seconds: int) -> list[Message]:
     return [Message(message["Body"], message["ReceiptHandle"]) for message in answer.get("Messages", [])]
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What came of messages."""
+
+    new: int
+    failed: Mapping[str, Exception]
+    """Landings whose S3 did not answer or refused; their messages stay in the queue."""
+
+
 def take_in(
     engine: Engine,
     s3: S3Client,
@@ -86,11 +94,11 @@ def take_in(
     queues: Queues,
     landings: Mapping[str, Landing],
     messages: Sequence[Message],
-) -> int:
-    """Record what the messages speak of, then delete them; how many objects were new.
+) -> Taken:
+    """Record what the messages speak of, then delete them.
 
     A message that says nothing known goes to the dead-letter queue. One for a landing that another process takes in
-    just now stays in the queue.
+    just now stays in the queue, and so does one for a landing that cannot be read.
     """
     understood: list[tuple[Message, list[Hint]]] = []
     for message in messages:
@@ -100,6 +108,7 @@ def take_in(
             _to_dead_letters(sqs, queues, message, error)
     new = 0
     busy: set[str] = set()
+    failed: dict[str, Exception] = {}
     for name, landing in landings.items():
         wanted = [hint for _, found in understood for hint in found if _belongs(hint, landing)]
         if not wanted:
@@ -108,12 +117,33 @@ def take_in(
             if not mine:
                 busy.add(name)
                 continue
-            new += ledger.observe(connection, name, heads(s3, wanted))
+            try:
+                found_now = heads(s3, wanted)
+            except (ClientError, BotoCoreError) as error:
+                failed[name] = error
+                continue
+            new += ledger.observe(connection, name, found_now)
             connection.commit()
-    for message, found in understood:
-        if not any(_belongs(hint, landings[name]) for hint in found for name in busy):
-            sqs.delete_message(QueueUrl=queues.queue, ReceiptHandle=message.receipt)
-    return new
+    kept = [landings[name] for name in (*busy, *failed)]
+    done = [
+        message
+        for message, found in understood
+        if not any(_belongs(hint, landing) for hint in found for landing in kept)
+    ]
+    _delete(sqs, queues, done)
+    return Taken(new, failed)
+
+
+def _delete(sqs: SQSClient, queues: Queues, messages: Sequence[Message]) -> None:
+    """What cannot be deleted comes again, which is harmless."""
+    for start in range(0, len(messages), 10):
+        sqs.delete_message_batch(
+            QueueUrl=queues.queue,
+            Entries=[
+                {"Id": str(number), "ReceiptHandle": message.receipt}
+                for number, message in enumerate(messages[start : start + 10])
+            ],
+        )
 
 
 def _belongs(hint: Hint, landing: Landing) -> bool:
@@ -147,19 +177,16 @@ class Progress:
     complete: bool
 
 
-def next_pass_at(connection: Connection, name: str, interval_seconds: float) -> datetime | None:
-    """When the landing is to be listed (again); None for at once.
+def seconds_to_next_pass(connection: Connection, name: str, interval_seconds: float) -> float:
+    """How long until the landing is to be listed (again), by the database's clock; 0 for at once.
 
     A pass that took long is followed by as long a pause, so that a large bucket is not listed all the time.
     """
-    row = connection.execute(
-        select(listing.c.started_at, listing.c.finished_at).where(listing.c.landing == name)
-    ).one_or_none()
-    if row is None or row.finished_at is None:
-        return None
-    took = row.finished_at - row.started_at
-    at: datetime = row.finished_at + max(took, timedelta(seconds=interval_seconds))
-    return None if at <= datetime.now(UTC) else at
+    took = listing.c.finished_at - listing.c.started_at
+    pause = func.greatest(took, func.make_interval(0, 0, 0, 0, 0, 0, interval_seconds))
+    left = func.extract("epoch", listing.c.finished_at + pause - func.clock_timestamp())
+    seconds = connection.execute(select(left).where(listing.c.landing == name)).scalar()
+    return 0.0 if seconds is None else max(0.0, float(seconds))
 
 
 def reconcile(
@@ -205,8 +232,13 @@ def _has_versions(s3: S3Client, bucket: str) -> bool:
 
 def _page(s3: S3Client, landing: Landing, after: str | None) -> Mapping[str, Any]:
     """The page after a key. A key never expires, as S3's own continuation tokens do, and outlives an emulator."""
-    start = {} if after is None else {"StartAfter": after}
-    return s3.list_objects_v2(Bucket=landing.bucket, Prefix=landing.prefix, **start)  # type: ignore[arg-type]
+    where: dict[str, str] = {} if after is None else {"StartAfter": after}
+    while True:
+        page = s3.list_objects_v2(Bucket=landing.bucket, Prefix=landing.prefix, **where)  # type: ignore[arg-type]
+        if page.get("Contents") or not page["IsTruncated"]:
+            return page
+        # Some makes of S3 give empty pages where many objects were deleted.
+        where = {"ContinuationToken": page["NextContinuationToken"]}
 
 
 def _listed(page: Mapping[str, Any], bucket: str) -> list[Seen]:

@@ -64,14 +64,14 @@ class Quarantine:
 Verdict = Retry | Split | Quarantine
 
 
-def verdict(fault: Fault, attempt: Attempt) -> Verdict:
-    """What to do with the files of a batch that failed so."""
+def verdict(fault: Fault, attempt: Attempt, runs: int = 1) -> Verdict:
+    """What to do with the files of a batch that failed so, after as many runs of its own."""
     match fault:
         case Fault.SURROUNDINGS | Fault.UNREAD:
             return Retry(_backoff(attempt.attempt, first=5, most=300))
         case Fault.CANCELLED:
             return Retry(_backoff(attempt.attempt, first=60, most=3600))
-        case Fault.LOST if attempt.attempt < LOST_RUNS_BEFORE_SPLIT:
+        case Fault.LOST if attempt.attempt + runs - 1 < LOST_RUNS_BEFORE_SPLIT:
             return Retry(_backoff(attempt.attempt, first=5, most=300))
         case _:
             return _narrow(attempt)

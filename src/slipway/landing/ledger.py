@@ -17,15 +17,19 @@ from zlib import crc32
 from sqlalchemy import (
     Connection,
     Row,
+    Text,
     case,
+    cast,
+    delete,
     exists,
     func,
     null,
     select,
     text,
+    true,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from slipway.database.tables import landing_batch as batch
 from slipway.database.tables import landing_object as obj
@@ -35,6 +39,11 @@ from slipway.landing.objects import Known, Seen, changed
 
 _INTAKE_LOCK = 0x511B
 ERROR_LENGTH = 4000
+
+
+def storable(text: str) -> str:
+    """A text as Postgres takes it: errors quote files, and files hold anything."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[:ERROR_LENGTH]
 
 
 class ClaimLost(Exception):
@@ -83,7 +92,7 @@ class ClaimedObject:
 @contextmanager
 def intake_lock(connection: Connection, landing: str) -> Iterator[bool]:
     """Whether this process may observe the landing now. Two daemons thus never record versions out of order."""
-    keys = {"space": _INTAKE_LOCK, "landing": crc32(landing.encode()) - 2**31}
+    keys = _lock_keys(landing)
     mine = bool(connection.execute(text("SELECT pg_try_advisory_lock(:space, :landing)"), keys).scalar())
     connection.commit()
     try:
@@ -95,14 +104,26 @@ def intake_lock(connection: Connection, landing: str) -> Iterator[bool]:
             connection.commit()
 
 
+def _lock_keys(landing: str) -> dict[str, int]:
+    return {"space": _INTAKE_LOCK, "landing": crc32(landing.encode()) - 2**31}
+
+
+def keep_intake_out(connection: Connection, landing: str) -> None:
+    """Let no process observe the landing until this transaction ends; waits for one that does just now."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:space, :landing)"), _lock_keys(landing))
+
+
 def known(connection: Connection, landing: str, bucket: str, keys: Sequence[str]) -> dict[str, Known]:
     """The newest known version of each of the keys that the ledger knows."""
-    rows = connection.execute(
-        select(obj.c.key, obj.c.version, obj.c.etag, obj.c.size, obj.c.state)
-        .distinct(obj.c.key)
-        .where(obj.c.landing == landing, obj.c.bucket == bucket, obj.c.key == func.any(list(keys)))
-        .order_by(obj.c.key, obj.c.seq.desc())
+    wanted = func.unnest(cast(list(keys), ARRAY(Text))).table_valued("key").render_derived(name="wanted")
+    newest = (
+        select(obj.c.version, obj.c.etag, obj.c.size, obj.c.state)
+        .where(obj.c.landing == landing, obj.c.bucket == bucket, obj.c.key == wanted.c.key)
+        .order_by(obj.c.seq.desc())
+        .limit(1)
+        .lateral()
     )
+    rows = connection.execute(select(wanted.c.key, newest).select_from(wanted).join(newest, true()))
     return {row.key: Known(row.version, row.etag, row.size, row.state) for row in rows}
 
 
@@ -174,12 +195,32 @@ def adopt(connection: Connection, restored: Iterable[Mapping[str, object]]) -> i
     count = 0
     for item in restored:
         old, new = (_seen(item, side) for side in ("old", "new"))
+        if not _make_way(connection, old, new):
+            continue
         count += connection.execute(
             update(obj)
             .where(obj.c.bucket == old.bucket, obj.c.key == old.key, obj.c.version == old.version)
             .values(version=new.version, version_id=new.version_id, etag=new.etag)
         ).rowcount
     return count
+
+
+def _make_way(connection: Connection, old: Seen, new: Seen) -> bool:
+    """Whether the row of the old version may take the new one's name.
+
+    The same bytes may be known by that name already, since they came in another way before. That row goes, unless a
+    run has it: then the old version's goes, which need not wait for what is loaded just now.
+    """
+    same_key = (obj.c.bucket == old.bucket, obj.c.key == old.key)
+    rows = connection.execute(
+        select(obj.c.version, obj.c.state).where(*same_key, obj.c.version.in_([old.version, new.version]))
+    )
+    states = dict(rows.tuples().all())
+    if old.version == new.version or old.version not in states:
+        return False
+    superfluous = old.version if states.get(new.version) == "claimed" else new.version
+    connection.execute(delete(obj).where(*same_key, obj.c.version == superfluous))
+    return superfluous == new.version
 
 
 def _seen(item: Mapping[str, object], side: str) -> Seen:
@@ -252,6 +293,7 @@ def _open(
     attempt: int,
     delay: timedelta | None,
     run_id: str | None = None,
+    parent_id: str | None = None,
 ) -> None:
     connection.execute(
         insert(batch).values(
@@ -262,6 +304,7 @@ def _open(
             bytes=sum(size for _, size in objects),
             attempt=attempt,
             root_id=root_id,
+            parent_id=parent_id,
             not_before=None if delay is None else func.clock_timestamp() + delay,
             run_id=run_id,
             created_at=func.clock_timestamp(),
@@ -303,6 +346,16 @@ def open_batches(connection: Connection, landing: str) -> list[OpenBatch]:
         )
         for row in rows
     ]
+
+
+def held_by(connection: Connection, run_id: str) -> list[tuple[str, str]]:
+    """Id and landing of each open batch that a run was the last to open, the oldest first."""
+    found = connection.execute(
+        select(batch.c.id, batch.c.landing)
+        .where(batch.c.run_id == run_id, batch.c.state == "claimed")
+        .order_by(batch.c.created_at)
+    )
+    return [(row.id, row.landing) for row in found]
 
 
 def open_for(connection: Connection, token: str, run_id: str) -> list[ClaimedObject] | None:
@@ -365,7 +418,7 @@ def set_aside(connection: Connection, token: str, object_id: int, state: str, er
     connection.execute(
         update(obj)
         .where(obj.c.id == object_id, obj.c.batch_id == token, obj.c.state == "claimed")
-        .values(state=state, error=error[:ERROR_LENGTH], finished_at=func.clock_timestamp())
+        .values(state=state, error=storable(error), finished_at=func.clock_timestamp())
     )
 
 
@@ -410,7 +463,7 @@ def settle(connection: Connection, token: str, verdict: Verdict, error: str) -> 
             connection.execute(
                 update(obj)
                 .where(obj.c.batch_id == token, obj.c.state == "claimed")
-                .values(state="quarantined", error=error[:ERROR_LENGTH], finished_at=func.clock_timestamp())
+                .values(state="quarantined", error=storable(error), finished_at=func.clock_timestamp())
             )
         case Retry(delay=delay):
             _open(
@@ -419,6 +472,7 @@ def settle(connection: Connection, token: str, verdict: Verdict, error: str) -> 
                 parent.landing,
                 objects,
                 root_id=parent.root_id,
+                parent_id=token,
                 attempt=parent.attempt + 1,
                 delay=delay,
             )
@@ -430,6 +484,7 @@ def settle(connection: Connection, token: str, verdict: Verdict, error: str) -> 
                     parent.landing,
                     half,
                     root_id=parent.root_id,
+                    parent_id=token,
                     attempt=1,
                     delay=delay,
                 )
@@ -460,7 +515,9 @@ def _close(connection: Connection, token: str, state: str, error: str | None) ->
     connection.execute(
         update(batch)
         .where(batch.c.id == token)
-        .values(state=state, finished_at=func.clock_timestamp(), error=error and error[:ERROR_LENGTH])
+        .values(
+            state=state, finished_at=func.clock_timestamp(), error=None if error is None else storable(error)
+        )
     )
 
 

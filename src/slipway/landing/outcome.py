@@ -11,6 +11,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunReco
 
 from slipway.landing.isolation import Fault
 from slipway.landing.tags import BATCH_TAG
+from slipway.memory import exhaustion
 
 WILL_RETRY_TAG = "dagster/will_retry"
 RETRY_WAIT_SECONDS = 600
@@ -19,8 +20,11 @@ RETRY_WAIT_SECONDS = 600
 SURROUNDINGS = frozenset(
     {
         "LandingUnavailable",
+        "LandingDenied",
         "StorageLost",
         "StorageUnreachable",
+        "LakeUnavailable",
+        "HTTPException",  # DuckDB's: files are local, so it is the lake's S3
         "UserError",  # such as a lake that has no catalogue yet, or cannot be attached
         "EndpointConnectionError",
         "ConnectTimeoutError",
@@ -82,7 +86,8 @@ def progress(runs: Sequence[RunRecord], now: float) -> Progress:
     newest = runs[0].dagster_run
     if newest.status == DagsterRunStatus.SUCCESS:
         return Progress.SUCCEEDED
-    if newest.tags.get(WILL_RETRY_TAG) == "true" and now - (runs[0].end_time or now) < RETRY_WAIT_SECONDS:
+    will_retry = newest.status == DagsterRunStatus.FAILURE and newest.tags.get(WILL_RETRY_TAG) == "true"
+    if will_retry and now - (runs[0].end_time or now) < RETRY_WAIT_SECONDS:
         return Progress.RUNNING
     return Progress.FAILED
 
@@ -105,11 +110,18 @@ def failure(instance: DagsterInstance, record: RunRecord, *, opened: bool) -> Fa
             names.append(error.cls_name)
             said = error.message.strip()
             error = error.cause
+        told = (event.dagster_event.message if event.dagster_event else None) or ""
+        if told.startswith(exhaustion.PREFIX):
+            # A killed process left an error that says nothing.
+            said = told.splitlines()[0]
         blameless = not opened or not SURROUNDINGS.isdisjoint(names)
         return Failure(Fault.SURROUNDINGS if blameless else Fault.STEP, f"run {run.run_id}: {said}")
     ends = instance.all_logs(run.run_id, of_type=DagsterEventType.RUN_FAILURE)
     reason = ends[-1].dagster_event.message if ends and ends[-1].dagster_event else None
+    # The same files would need as much memory once more; half of them may not.
+    too_large = exhaustion.ran_out(run.tags, run.run_id)
+    lost = Fault.STEP if too_large else Fault.LOST
     return Failure(
-        Fault.LOST if opened else Fault.SURROUNDINGS,
+        lost if opened else Fault.SURROUNDINGS,
         f"run {run.run_id}: {reason or 'ended without an error'}",
     )

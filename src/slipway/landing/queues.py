@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 OURS = "slipway-landing-"
 """How the ids of this platform's notifications begin; those of others are left as they are."""
 
+POLICY_SID = "buckets-of-slipway"
+"""Our statement in the queue's policy; others are left as they are."""
+
 MOST_RECEIVES = 20
 """After so many fruitless deliveries SQS moves a message to the dead-letter queue; the listing finds its object."""
 
@@ -60,6 +63,14 @@ def find(sqs: SQSClient, name: str) -> Queues | None:
         raise
 
 
+def depth(sqs: SQSClient, url: str) -> int:
+    """About how many messages a queue holds, received just now or not."""
+    found = sqs.get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    )
+    return sum(map(int, found["Attributes"].values()))
+
+
 def is_missing(error: ClientError) -> bool:
     """Whether an error says that there is no such queue."""
     return (
@@ -68,47 +79,91 @@ def is_missing(error: ClientError) -> bool:
     )
 
 
-def ensure(s3: S3Client, sqs: SQSClient, name: str, landings: Iterable[Landing]) -> Queues:
-    """Make the queue, its dead-letter queue and the buckets' notifications, or correct what is there."""
+@dataclass(frozen=True)
+class Ensured:
+    """The queues, and the buckets that could not be told to write to them."""
+
+    queues: Queues
+    arn: str
+    refused: Mapping[str, ClientError]
+
+
+def ensure(s3: S3Client, sqs: SQSClient, name: str, landings: Iterable[Landing]) -> Ensured:
+    """Make the queue, its dead-letter queue and the buckets' notifications, or correct what is there.
+
+    What is as it should be is only read. Where S3 refuses a bucket's notifications, by its rights or since the
+    bucket's events go elsewhere already, SNS or EventBridge may still send them to the queue.
+    """
     wanted = list(landings)
     buckets = sorted({landing.bucket for landing in wanted})
-    dead_letters = sqs.create_queue(
-        QueueName=f"{name}-dead-letters", Attributes={"MessageRetentionPeriod": str(RETENTION_SECONDS)}
-    )["QueueUrl"]
-    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = _arn(sqs, queue)
-    sqs.set_queue_attributes(
-        QueueUrl=queue,
-        Attributes={
-            "MessageRetentionPeriod": str(RETENTION_SECONDS),
-            "VisibilityTimeout": str(VISIBILITY_SECONDS),
-            "RedrivePolicy": json.dumps(
-                {"deadLetterTargetArn": _arn(sqs, dead_letters), "maxReceiveCount": MOST_RECEIVES}
-            ),
-            "Policy": json.dumps(_policy(arn, buckets)),
-        },
-    )
+    queues = find(sqs, name)
+    if queues is None:
+        dead_letters = sqs.create_queue(
+            QueueName=f"{name}-dead-letters", Attributes={"MessageRetentionPeriod": str(RETENTION_SECONDS)}
+        )["QueueUrl"]
+        queues = Queues(sqs.create_queue(QueueName=name)["QueueUrl"], dead_letters)
+    arn = _arn(sqs, queues.queue)
+    answer = sqs.get_queue_attributes(QueueUrl=queues.queue, AttributeNames=["All"])
+    attributes: Mapping[Any, str] = answer["Attributes"]
+    right = {
+        "MessageRetentionPeriod": str(RETENTION_SECONDS),
+        "VisibilityTimeout": str(VISIBILITY_SECONDS),
+        "RedrivePolicy": json.dumps(
+            {"deadLetterTargetArn": _arn(sqs, queues.dead_letters), "maxReceiveCount": MOST_RECEIVES}
+        ),
+        "Policy": json.dumps(policy(attributes.get("Policy"), arn, buckets)),
+    }
+    if any(_parsed(attributes.get(key)) != _parsed(value) for key, value in right.items()):
+        sqs.set_queue_attributes(QueueUrl=queues.queue, Attributes=right)  # type: ignore[arg-type]
+    refused: dict[str, ClientError] = {}
     for bucket in buckets:
-        _notify(s3, bucket, arn, [landing.prefix for landing in wanted if landing.bucket == bucket])
-    return Queues(queue, dead_letters)
+        try:
+            _notify(s3, bucket, arn, [landing.prefix for landing in wanted if landing.bucket == bucket])
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+                raise
+            refused[bucket] = error
+    return Ensured(queues, arn, refused)
+
+
+def unheard(bucket: str, arn: str, error: ClientError) -> str:
+    """What it means that a bucket's notifications cannot be set, for the person who can."""
+    return (
+        f"S3 does not let us send the events of {bucket} to our queue: {error}; without them its files are found by "
+        f"listing alone. Give the credentials s3:PutBucketNotification, or let SNS or EventBridge send the events to "
+        f"{arn} (docs/landing.md)"
+    )
+
+
+def _parsed(value: str | None) -> Any:
+    try:
+        return json.loads(value or "null")
+    except ValueError:
+        return value
 
 
 def _arn(sqs: SQSClient, queue: str) -> str:
     return sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
 
-def _policy(arn: str, buckets: Sequence[str]) -> Mapping[str, Any]:
+def policy(present: str | None, arn: str, buckets: Sequence[str]) -> Mapping[str, Any]:
+    """The queue's policy: our buckets may write to it, and whoever else was let in stays so."""
+    before = _parsed(present)
+    statements = before.get("Statement", []) if isinstance(before, dict) else []
+    if isinstance(statements, dict):
+        statements = [statements]
     return {
         "Version": "2012-10-17",
         "Statement": [
+            *(item for item in statements if item.get("Sid") != POLICY_SID),
             {
-                "Sid": "buckets-of-slipway",
+                "Sid": POLICY_SID,
                 "Effect": "Allow",
                 "Principal": {"Service": "s3.amazonaws.com"},
                 "Action": "sqs:SendMessage",
                 "Resource": arn,
                 "Condition": {"ArnLike": {"aws:SourceArn": [f"arn:aws:s3:::{bucket}" for bucket in buckets]}},
-            }
+            },
         ],
     }
 

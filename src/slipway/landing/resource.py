@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
 from dagster import AssetExecutionContext, ConfigurableResource, InitResourceContext, OpExecutionContext
 from pydantic import Field, PrivateAttr
 from sqlalchemy import Engine
@@ -23,7 +24,14 @@ from slipway.config.errors import UserError
 from slipway.config.presence import on_platform
 from slipway.database.engine import engine
 from slipway.landing import ledger
-from slipway.landing.download import LandingUnavailable, Vanished, fetch, local_name
+from slipway.landing.download import (
+    LandingDenied,
+    LandingUnavailable,
+    Unreadable,
+    Vanished,
+    fetch,
+    local_name,
+)
 from slipway.landing.tags import BATCH_TAG, LANDING_TAG
 
 if TYPE_CHECKING:
@@ -39,6 +47,12 @@ MAX_BYTES = 2 * 1024**3
 """Limits of a batch, unless a sensor sets others. The files must fit the run's scratch beside DuckDB's."""
 
 FETCHES_AT_ONCE = 8
+
+ABORTED = "Current transaction is aborted"
+"""What DuckDB says of every statement after the one that failed."""
+
+READ_TIMEOUT_SECONDS = 20.0
+"""How long S3 may stay silent; a request is sent three times at most."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,8 @@ class Batch:
     def quarantine(self, file: LandedFile, error: BaseException | str) -> None:
         """Set a file aside with its error; the batch goes on without it. Its rows must not be written.
 
-        Raises ClaimLost when the batch is not this run's any more.
+        Raises ClaimLost when the batch is not this run's any more, RuntimeError when the error is that of a transaction
+        that another file has aborted.
         """
         logger.warning("%s would be quarantined: %s", file.url, _said(error))
 
@@ -93,6 +108,11 @@ class ClaimedBatch(Batch):
 
     def quarantine(self, file: LandedFile, error: BaseException | str) -> None:
         """See Batch."""
+        if ABORTED in _said(error):
+            raise RuntimeError(
+                f"{file.url} cannot be judged: an earlier error has aborted the transaction. Read files outside of it, "
+                "with `connection.cursor()`, so that the error of one leaves the others alone"
+            ) from (error if isinstance(error, BaseException) else None)
         with self._database.begin() as connection:
             ledger.set_aside(connection, self.claim_token, file.id, "quarantined", _said(error))
 
@@ -152,11 +172,16 @@ class LandingResource(ConfigurableResource["LandingResource"]):
         folder = Path(
             self._folders.enter_context(tempfile.TemporaryDirectory(prefix="landing-", dir=scratch))
         )
-        files, gone = _download(s3, items, folder)
-        for item, why in gone:
-            context.log.warning("s3://%s/%s is left out: %s", item.bucket, item.key, why)
+        fetched = _download(s3, items, folder)
+        files = [file for file in fetched if isinstance(file, LandedFile)]
+        for left in fetched:
+            if isinstance(left, LandedFile):
+                continue
+            context.log.warning(
+                "s3://%s/%s is left out (%s): %s", left.item.bucket, left.item.key, left.state, left.why
+            )
             with database.begin() as connection:
-                ledger.set_aside(connection, token, item.id, "superseded", why)
+                ledger.set_aside(connection, token, left.item.id, left.state, left.why)
         context.log.info("Batch %s of the landing %s: %d files", token, self.landing, len(files))
         return ClaimedBatch(tuple(files), token, database)
 
@@ -167,6 +192,10 @@ class LandingResource(ConfigurableResource["LandingResource"]):
         if token is not None and tags.get(LANDING_TAG) != self.landing:
             return None, None
         with database.begin() as connection:
+            if token is None:
+                # A step that is tried again goes on with the batch that its run has claimed.
+                held = ledger.held_by(connection, run_id)
+                token = next((one for one, landing in held if landing == self.landing), None)
             if token is None:
                 if reason := ledger.halted(connection):
                     raise LandingUnavailable(reason)
@@ -191,23 +220,51 @@ def _local_file(path: Path, key: str, number: int) -> LandedFile:
 
 
 def _client(platform: Platform, landing: str) -> S3Client:
-    return aws.s3_client(s3_settings(platform, platform.landing[landing].storage_ref))
+    return aws.s3_client(
+        s3_settings(platform, platform.landing[landing].storage_ref), read_timeout=READ_TIMEOUT_SECONDS
+    )
 
 
-def _download(
-    s3: S3Client, items: list[ClaimedObject], folder: Path
-) -> tuple[list[LandedFile], list[tuple[ClaimedObject, str]]]:
-    def one(numbered: tuple[int, ClaimedObject]) -> LandedFile | tuple[ClaimedObject, str]:
+@dataclass(frozen=True)
+class _Left:
+    """An object that its run goes on without."""
+
+    item: ClaimedObject
+    state: str
+    why: str
+
+
+def _download(s3: S3Client, items: list[ClaimedObject], folder: Path) -> list[LandedFile | _Left]:
+    """Each object as a file, or why not. Raises LandingUnavailable when it is not for the object's own sake."""
+
+    def one(numbered: tuple[int, ClaimedObject]) -> LandedFile | _Left | tuple[ClaimedObject, LandingDenied]:
         number, item = numbered
         path = folder / local_name(number, item.key)
         try:
             fetch(s3, item, path)
-        except Vanished as error:
+        except (Vanished, Unreadable, LandingDenied) as error:
             path.unlink(missing_ok=True)
-            return item, str(error)
+            if isinstance(error, LandingDenied):
+                return item, error
+            return _Left(item, "superseded" if isinstance(error, Vanished) else "quarantined", str(error))
         return LandedFile(item.bucket, item.key, item.version, item.etag, item.size, path, item.id)
 
     with ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="landing-fetch") as pool:
         results = list(pool.map(one, enumerate(items, start=1)))
-    files = [result for result in results if isinstance(result, LandedFile)]
-    return files, [result for result in results if not isinstance(result, LandedFile)]
+    denied = [result for result in results if isinstance(result, tuple)]
+    if denied:
+        _check_rights(s3, [file for file in results if isinstance(file, LandedFile)], denied[0][1])
+    return [
+        _Left(result[0], "quarantined", str(result[1])) if isinstance(result, tuple) else result
+        for result in results
+    ]
+
+
+def _check_rights(s3: S3Client, readable: list[LandedFile], denied: LandingDenied) -> None:
+    """Raise what denied an object, unless others of its batch can be read all the time: then it is that object's."""
+    if not readable:
+        raise denied
+    try:
+        s3.head_object(Bucket=readable[0].bucket, Key=readable[0].key)
+    except (BotoCoreError, ClientError):
+        raise denied from None

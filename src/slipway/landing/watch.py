@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -28,6 +27,10 @@ logger = logging.getLogger("slipway.landing")
 
 LONG_POLL_SECONDS = 5
 RECEIVES_PER_TURN = 10
+
+READ_TIMEOUT_SECONDS = 10.0
+"""How long S3 may stay silent; a request is sent twice at most, and the daemon does not end before it is over."""
+
 LISTING_SECONDS = 5.0
 """Time that a turn spends on listing one landing."""
 
@@ -37,7 +40,20 @@ LIST_EVERY_SECONDS = {"events": 60.0, "list": 5.0}
 VERIFY_EVERY_SECONDS = 5.0
 """How old the knowledge may be that the storage is the right one."""
 
-EXPECTED = (ClientError, BotoCoreError, sqlalchemy.exc.OperationalError, identity.StorageUnreachable)
+LONGEST_PAUSE_SECONDS = 30.0
+"""What fails is tried again after 1, 2, 4 … seconds, at most so many: others do not wait for its timeouts each turn."""
+
+MOST_BYTES_PER_TURN = 200_000
+"""Of messages. Each names objects that S3 is asked for while the messages are hidden from others."""
+
+EXPECTED = (
+    ClientError,
+    BotoCoreError,
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.InternalError,  # a server that became a replica only reads
+    identity.StorageUnreachable,
+)
 """What goes wrong when a service is away; everything else is a bug."""
 
 
@@ -52,6 +68,14 @@ class Source:
 
 
 @dataclass
+class Pause:
+    """How long something that failed is left alone."""
+
+    seconds: float
+    until: float
+
+
+@dataclass
 class Watch:
     """Takes in what arrives, turn by turn, as long as the storage is the one that the ledger describes."""
 
@@ -63,11 +87,15 @@ class Watch:
     _verified_at: float | None = None
     _listed: set[str] = field(default_factory=set)
     _troubles: dict[str, str] = field(default_factory=dict)
+    _pauses: dict[str, Pause] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the clients of the queues; nothing is asked of them yet."""
         for storage_ref, landings in queues.by_storage(self.platform).items():
-            client = aws.sqs_client(s3_settings(self.platform, storage_ref, self.env))
+            settings = s3_settings(self.platform, storage_ref, self.env)
+            client = aws.sqs_client(
+                settings, read_timeout=LONG_POLL_SECONDS + READ_TIMEOUT_SECONDS, attempts=1
+            )
             self._sources.append(Source(storage_ref, client, landings))
 
     def turn(self, wait: Callable[[float], object]) -> None:
@@ -82,21 +110,37 @@ class Watch:
 
     def _work(self, wait: Callable[[float], object]) -> bool:
         pause = min(LONG_POLL_SECONDS, self._until_listing())
-        for source in self._sources:
-            self._guarded(f"queue of {source.storage_ref}", partial(self._events, source, pause))
-        if not any(source.queues for source in self._sources):
+        polled = [
+            self._patiently(f"queue of {source.storage_ref}", partial(self._events, source, pause))
+            for source in self._sources
+        ]
+        if not any(polled):
             wait(max(pause, 0.5))
         for name, landing in self.platform.landing.items():
-            self._guarded(f"listing of {name}", partial(self._list, name, landing))
+            self._patiently(f"listing of {name}", partial(self._list, name, landing))
         return True
 
+    def _patiently(self, what: str, work: Callable[[], bool]) -> bool:
+        """Guarded work, left alone for a while after it failed."""
+        before = self._pauses.get(what)
+        if before is not None and monotonic() < before.until:
+            return False
+        result = self._guarded(what, work)
+        if what in self._troubles:
+            seconds = min(2 * before.seconds, LONGEST_PAUSE_SECONDS) if before else 1.0
+            self._pauses[what] = Pause(seconds, monotonic() + seconds)
+        else:
+            self._pauses.pop(what, None)
+        return result
+
     def _guarded(self, what: str, work: Callable[[], bool]) -> bool:
-        """Do a piece of work; a service that is away is said once, and makes the storage unverified."""
+        """Do a piece of work; what fails is said once. A service that was away may come back as another one."""
         try:
             result = work()
         except EXPECTED as error:
-            self._verified_at = None
-            self._trouble(what, f"{type(error).__name__}: {error}")
+            if _is_away(error):
+                self._verified_at = None
+            self._trouble(what, said(error))
             return False
         if result:
             self._trouble(what, None)
@@ -116,7 +160,9 @@ class Watch:
     def _s3(self, storage_ref: str) -> S3Client:
         if storage_ref not in self._clients:
             settings = s3_settings(self.platform, storage_ref, self.env)
-            self._clients[storage_ref] = aws.s3_client(settings, read_timeout=15, attempts=2)
+            self._clients[storage_ref] = aws.s3_client(
+                settings, read_timeout=READ_TIMEOUT_SECONDS, attempts=2, connections=intake.HEADS_AT_ONCE
+            )
         return self._clients[storage_ref]
 
     def _verify(self) -> bool:
@@ -159,7 +205,7 @@ class Watch:
         try:
             messages = intake.receive(source.sqs, source.queues, max(1, int(pause / len(self._sources))))
             for _ in range(RECEIVES_PER_TURN - 1):
-                if len(messages) % 10:
+                if len(messages) % 10 or sum(len(item.body) for item in messages) > MOST_BYTES_PER_TURN:
                     break
                 more = intake.receive(source.sqs, source.queues, 0) if messages else []
                 if not more:
@@ -172,14 +218,24 @@ class Watch:
             source.queues = None
             return False
         if messages:
-            new = intake.take_in(self.database, s3, source.sqs, source.queues, source.landings, messages)
-            logger.info("Landings: %d messages, %d new objects", len(messages), new)
+            taken = intake.take_in(self.database, s3, source.sqs, source.queues, source.landings, messages)
+            logger.info("Landings: %d messages, %d new objects", len(messages), taken.new)
+            for name in source.landings:
+                failed = taken.failed.get(name)
+                self._trouble(f"reading of {name}", None if failed is None else said(failed))
         return True
 
     def _ensure(self, source: Source, s3: S3Client) -> queues.Queues:
         with self.database.connect() as connection:
             name = queues.queue_name(identity.recorded(connection) or "")
-        return queues.ensure(s3, source.sqs, name, source.landings.values())
+        made = queues.ensure(s3, source.sqs, name, source.landings.values())
+        for bucket in {landing.bucket for landing in source.landings.values()}:
+            refusal = made.refused.get(bucket)
+            self._trouble(
+                f"notification of {bucket}",
+                None if refusal is None else queues.unheard(bucket, made.arn, refusal),
+            )
+        return made.queues
 
     # Listing
 
@@ -194,8 +250,7 @@ class Watch:
         if name not in self._listed:
             return 0.0
         every = LIST_EVERY_SECONDS[self.platform.landing[name].mode]
-        at = intake.next_pass_at(connection, name, every)
-        return 0.0 if at is None else max(0.0, (at - datetime.now(UTC)) / timedelta(seconds=1))
+        return intake.seconds_to_next_pass(connection, name, every)
 
     def _list(self, name: str, landing: Landing) -> bool:
         with self.database.connect() as connection:
@@ -211,3 +266,16 @@ class Watch:
                     "Landings: the listing of %s found %d objects that no event told of", name, progress.new
                 )
         return True
+
+
+def said(error: BaseException) -> str:
+    """An error in one line for the log."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _is_away(error: BaseException) -> bool:
+    """Whether a service did not answer, rather than refuse."""
+    if isinstance(error, ClientError):
+        status: int = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        return status >= 500
+    return True

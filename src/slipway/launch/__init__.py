@@ -11,3 +11,11 @@ def sweep(instance: DagsterInstance) -> None:
 
     if isinstance(instance.run_launcher, SlipwayRunLauncher):
         instance.run_launcher.sweep()
+
+
+def requeue(instance: DagsterInstance) -> list[str]:
+    """Queue again what an earlier daemon was launching when it ended; call it before this one launches anything."""
+    from slipway.launch.launcher import SlipwayRunLauncher
+
+    launcher = instance.run_launcher
+    return launcher.requeue() if isinstance(launcher, SlipwayRunLauncher) else []

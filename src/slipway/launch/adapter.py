@@ -53,6 +53,8 @@ class WorkOrder:
     """What `dagster api execute_run` takes."""
     env: Mapping[str, str]
     profile: ResolvedProfile
+    has_duckdb_file: bool = False
+    """Whether the location declares a DuckDB file; its path, as the run sees it, is in `env`."""
 
 
 class Phase(enum.Enum):
@@ -75,6 +77,8 @@ class WorkerState:
     """As a shell gives it (137 = killed), where known."""
     out_of_memory: bool = False
     """Whether the kernel killed the worker, or a process under it, for want of memory."""
+    peak: int | None = None
+    """Bytes that the worker and all under it used at most, where known."""
 
 
 class Adapter(Protocol):
@@ -90,6 +94,14 @@ class Adapter(Protocol):
 
     def scratch(self, run_id: str) -> str:
         """The folder that the run may write to, as the run sees it."""
+        ...
+
+    def accounts(self) -> bool:
+        """Whether the kernel counts a run's memory apart from that of others."""
+        ...
+
+    def duckdb_folder(self, location: str) -> str:
+        """The folder of a location's DuckDB file, as its runs see it."""
         ...
 
     def start(self, order: WorkOrder) -> str:

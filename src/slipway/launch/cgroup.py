@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from slipway.memory import kernel
+
 PERIOD = 100_000
 """Microseconds of the CPU quota's period."""
 
@@ -80,14 +82,10 @@ class Group:
             controllers = "+memory +cpu" if self.cpu else "+memory"
             (folder / "cgroup.subtree_control").write_text(controllers)
 
-    def oom_kills(self) -> int:
-        """How many of the group's processes the kernel killed for want of memory; 0 when the group is gone."""
-        name = "memory.events" if self.version == 2 else "memory.oom_control"
-        try:
-            lines = (self.memory / name).read_text().splitlines()
-        except FileNotFoundError:
-            return 0
-        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    @property
+    def account(self) -> kernel.Account:
+        """What the kernel counts of the group's memory."""
+        return kernel.Account(self.version, self.memory)
 
     def members(self) -> list[int]:
         """The pids in the group."""
@@ -151,15 +149,15 @@ def _works(hierarchy: Hierarchy) -> bool:
 
 def find(mountinfo: str, cgroup: str) -> Hierarchy | None:
     """The hierarchy that `/proc/self/mountinfo` and `/proc/self/cgroup` describe; pure but for v2's controllers."""
-    mounts = _mounts(mountinfo)
-    own = _own_groups(cgroup)
+    mounts = kernel.mounts(mountinfo)
+    own = kernel.own_groups(cgroup)
     if "memory" in own and "memory" in mounts:
-        memory = _folder(mounts["memory"], own["memory"])
-        cpu = _folder(mounts["cpu"], own["cpu"]) if "cpu" in own and "cpu" in mounts else None
+        memory = kernel.folder(mounts["memory"], own["memory"])
+        cpu = kernel.folder(mounts["cpu"], own["cpu"]) if "cpu" in own and "cpu" in mounts else None
         return Hierarchy(1, memory, cpu) if memory else None
     if "" in own and "" in mounts:
         root = Path(mounts[""][1])
-        folder = _folder(mounts[""], own[""])
+        folder = kernel.folder(mounts[""], own[""])
         while folder is not None and folder.is_relative_to(root):
             with suppress(FileNotFoundError):
                 controllers = (folder / "cgroup.subtree_control").read_text().split()
@@ -167,36 +165,6 @@ def find(mountinfo: str, cgroup: str) -> Hierarchy | None:
                     return Hierarchy(2, folder, folder if "cpu" in controllers else None)
             folder = folder.parent
     return None
-
-
-def _mounts(mountinfo: str) -> dict[str, tuple[str, str]]:
-    """Controller → (root inside the hierarchy, mount point); v2 is the controller without a name."""
-    mounts = {}
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        kind, _, options = right.split(" ", 2)
-        root, point = left.split(" ")[3:5]
-        if kind == "cgroup2":
-            mounts[""] = (root, point)
-        elif kind == "cgroup":
-            mounts.update(dict.fromkeys(options.split(","), (root, point)))
-    return mounts
-
-
-def _own_groups(cgroup: str) -> dict[str, str]:
-    """Controller → our own group's path in its hierarchy."""
-    own = {}
-    for line in cgroup.splitlines():
-        _, controllers, path = line.split(":", 2)
-        own.update(dict.fromkeys(controllers.split(","), path))
-    return own
-
-
-def _folder(mount: tuple[str, str], path: str) -> Path | None:
-    root, point = mount
-    if root != "/" and not Path(path).is_relative_to(root):
-        return None
-    return Path(point) / Path(path).relative_to(root)
 
 
 def _write_if_there(file: Path, text: str) -> None:

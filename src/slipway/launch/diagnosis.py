@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import signal
 
-from slipway.config.quantity import format_bytes
 from slipway.launch.adapter import WorkerState
+from slipway.launch.escalation import outlook
 from slipway.launch.frozen import Frozen
+from slipway.memory import exhaustion
 
 
-def out_of_memory(frozen: Frozen | None) -> str:
-    """What an OOM kill is told as: the limit, the profile, and the next larger one."""
+def prospect(frozen: Frozen, *, accounted: bool) -> exhaustion.Outlook:
+    """What is told and done when the run is out of memory: the limit, the profile, and what follows."""
+    return exhaustion.Outlook(
+        run_id=frozen.run_id,
+        profile=frozen.profile.name,
+        limit=frozen.profile.limits.memory,
+        then=outlook(frozen.escalation, frozen.larger),
+        state=frozen.escalation.state,
+        accounted=accounted,
+    )
+
+
+def out_of_memory(frozen: Frozen | None, peak: int | None) -> str:
+    """What an OOM kill is told as."""
+    killed = "the kernel killed the run, or a process of it,"
     if frozen is None:
-        return "Out of memory: the kernel killed the run worker or a process of it at its memory limit."
-    profile = frozen.profile
-    way_out = (
-        f"the next larger profile is '{frozen.larger}' (run tag slipway/profile)"
-        if frozen.larger
-        else "no larger profile is defined in platform.yaml"
-    )
-    return (
-        f"Out of memory: the kernel killed the run, or a process of it, at the memory limit of"
-        f" {format_bytes(profile.limits.memory)} of profile '{profile.name}'; {way_out}."
-    )
+        return f"{exhaustion.PREFIX}{killed} at its memory limit."
+    return prospect(frozen, accounted=True).sentence(killed, peak)
 
 
 def ended(state: WorkerState, frozen: Frozen | None) -> str:
     """Why a run failed whose worker is gone although the run had not ended."""
     if state.out_of_memory:
-        return out_of_memory(frozen)
+        return out_of_memory(frozen, state.peak)
     if state.exit_code is None:
         return "The run worker ended before the run did, and nothing tells why: it was killed or removed from outside."
     if state.exit_code == 0:

@@ -15,6 +15,7 @@ import docker
 import requests
 from docker import errors
 
+from slipway.config import duckdb_file
 from slipway.config.errors import UserError
 from slipway.launch.adapter import (
     LOG_LINES,
@@ -44,6 +45,7 @@ def container_name(run_id: str) -> str:
 def create_body(order: WorkOrder, *, project: str, network: str) -> dict[str, Any]:
     """The body of `POST /containers/create` for a run."""
     limits = order.profile.limits
+    mounts = {"Mounts": [_duckdb_mount(order.location, project)]} if order.has_duckdb_file else {}
     return {
         "Image": order.image,
         "Cmd": [order.python, "-m", "slipway.worker", order.arguments],
@@ -68,7 +70,16 @@ def create_body(order: WorkOrder, *, project: str, network: str) -> dict[str, An
             "SecurityOpt": ["no-new-privileges:true"],
             "ReadonlyRootfs": True,
             "NetworkMode": network,
+            **mounts,
         },
+    }
+
+
+def _duckdb_mount(location: str, project: str) -> dict[str, str]:
+    return {
+        "Type": "volume",
+        "Source": duckdb_file.volume(project, location),
+        "Target": duckdb_file.CONTAINER_FOLDER,
     }
 
 
@@ -114,6 +125,14 @@ class DockerAdapter:
     def scratch(self, run_id: str) -> str:
         """An anonymous volume, for a tmpfs would count as the run's memory."""
         return SCRATCH
+
+    def accounts(self) -> bool:
+        """A container has a control group of its own."""
+        return True
+
+    def duckdb_folder(self, location: str) -> str:
+        """Where the location's volume is mounted; no container has another location's."""
+        return duckdb_file.CONTAINER_FOLDER
 
     def start(self, order: WorkOrder) -> str:
         """Create and start the container. An earlier launch's own container is started, or left running."""

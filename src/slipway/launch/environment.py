@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from slipway.config import duckdb_file
 from slipway.config.connections import resolve
 from slipway.config.errors import UserError
 from slipway.config.model import EnvReference, FileReference, Platform, Reference, SecretReference, Storage
@@ -107,6 +108,7 @@ def run_environment(
     *,
     base: Mapping[str, str],
     scratch: str,
+    duckdb_folder: str,
 ) -> dict[str, str]:
     """All of a run's environment; later sources win: machine, AWS, location, profile, then Slipway's own.
 
@@ -117,12 +119,14 @@ def run_environment(
         env: the launcher's own environment, in which references are resolved.
         base: what the runtime's adapter adds.
         scratch: the run's scratch folder, as the run sees it.
+        duckdb_folder: the folder of the location's DuckDB file, as the run sees it.
 
     Raises:
         UserError: a reference has no value.
     """
     inline, secrets = portable_platform(platform, env)
     default = platform.storage.get("default", Storage())
+    file = platform.code_locations[location].duckdb_file
     return {
         **base,
         "AWS_DEFAULT_REGION": default.region,
@@ -136,6 +140,7 @@ def run_environment(
         "SLIPWAY_LOCATION": location,
         "SLIPWAY_PLATFORM_JSON": inline,
         "SLIPWAY_SCRATCH": scratch,
+        **({duckdb_file.VARIABLE: f"{duckdb_folder}/{file}"} if file else {}),
         RUN_METADATA: json.dumps(profile.tags()),
         "TMPDIR": scratch,
     }

@@ -7,17 +7,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from slipway import profiles
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.config.quantity import readable
 from slipway.launch.adapter import Host
+from slipway.memory import exhaustion
+from slipway.memory.exhaustion import State
 from slipway.profiles import ResolvedProfile
 
 PROFILE_TAG = "slipway/profile"
-FROZEN_TAG = "slipway/frozen"
+FROZEN_TAG = exhaustion.FROZEN_TAG
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """What is done when a run is out of memory."""
+
+    successor: str | None = None
+    """The profile that it is retried on; None: it is not."""
+    number: int = 0
+    """How many retries for want of memory led to this run."""
+    most: int = 0
+    """How many there may be."""
+    retries: int = 0
+    """How many automatic retries of any kind led to this run."""
+    why: str | None = None
+    """Why it is not retried, where a reader of platform.yaml would expect it."""
+
+    @property
+    def state(self) -> State:
+        """What the run is tagged with when it is out of memory."""
+        if self.successor is not None:
+            return State.PENDING
+        return State.FINAL if self.most else State.UNMANAGED
+
+    @property
+    def next_attempt(self) -> str:
+        """The retry that would follow: the value of its tag."""
+        return f"{self.number + 1} of {self.most}"
 
 
 @dataclass(frozen=True)
@@ -28,10 +58,16 @@ class Frozen:
     profile: ResolvedProfile
     larger: str | None
     """Name of the profile with the next larger memory limit when the run was launched."""
+    escalation: Escalation = Escalation()
 
     def tags(self) -> dict[str, str]:
         """The run's tags, each for people but `slipway/frozen`."""
-        frozen = {"run_id": self.run_id, "larger": self.larger, "profile": json.loads(self.profile.to_json())}
+        frozen = {
+            "run_id": self.run_id,
+            "larger": self.larger,
+            "oom": asdict(self.escalation),
+            "profile": json.loads(self.profile.to_json()),
+        }
         return {**self.profile.tags(), FROZEN_TAG: json.dumps(frozen, separators=(",", ":"))}
 
 
@@ -43,7 +79,13 @@ def read(tags: Mapping[str, str], run_id: str) -> Frozen | None:
     value = json.loads(text)
     if value["run_id"] != run_id:
         return None
-    return Frozen(run_id, ResolvedProfile.from_json(json.dumps(value["profile"])), value["larger"])
+    return Frozen(
+        run_id,
+        ResolvedProfile.from_json(json.dumps(value["profile"])),
+        value["larger"],
+        # Earlier versions froze none.
+        Escalation(**value.get("oom", {})),
+    )
 
 
 def requested(tags: Mapping[str, str], run_id: str) -> str | None:

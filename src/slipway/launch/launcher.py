@@ -10,20 +10,23 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher, MetadataValue
-from dagster._core.events import EngineEventData
+from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
-from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._core.storage.dagster_run import DagsterRunStatus, RunsFilter
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
-from slipway import config, profiles
+from slipway import config
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.config.presence import is_development
-from slipway.launch import diagnosis, frozen, runtimes
+from slipway.launch import diagnosis, escalation, frozen, runtimes
 from slipway.launch.adapter import LOG_LINES, Adapter, EngineUnreachable, Phase, WorkerState, WorkOrder
 from slipway.launch.environment import run_environment
-from slipway.launch.selection import location_of, wishes
+from slipway.launch.selection import Wishes, choose, location_of, wishes
+from slipway.memory import exhaustion
+from slipway.profiles import ResolvedProfile
 
 log = logging.getLogger(__name__)
 
@@ -85,14 +88,16 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             known = ", ".join(sorted(platform.code_locations)) or "none"
             raise UserError(f"code location '{location}' is not in platform.yaml; it has: {known}")
         decided, warnings = self._decide(context, platform, location)
-        self._instance.add_run_tags(run.run_id, decided.tags())
+        self._instance.add_run_tags(run.run_id, {**decided.tags(), **escalation.renewed(run.tags)})
         for warning in warnings:
             self._instance.report_engine_event(f"Warning: {warning}", run)
         order = self._order(run, platform, location, decided)
         worker = _patiently(lambda: self._adapter.start(order))
         tags = decided.profile.tags()
+        number, most = decided.escalation.number, decided.escalation.most
+        retry = f", retry {number} of {most} for want of memory" if number else ""
         self._instance.report_engine_event(
-            f"Launched {worker} with profile '{decided.profile.name}' ({decided.profile.source}): "
+            f"Launched {worker} with profile '{decided.profile.name}' ({decided.profile.source}{retry}): "
             f"CPU {tags['slipway/cpu']}, memory {tags['slipway/memory']}, scratch {tags['slipway/scratch']}; "
             f"DuckDB: memory {tags['slipway/duckdb_memory_limit']}, threads {tags['slipway/duckdb_threads']}.",
             run,
@@ -115,20 +120,24 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         before = frozen.read(run.tags, run.run_id)
         if before is not None:
             return before, []
-        wished = wishes(context)
-        requested = frozen.requested(run.tags, run.run_id)
-        profile = profiles.resolve(
-            platform,
-            location,
-            # A job's tags are on its runs too.
-            run_tag=None if requested == wished.job else requested,
-            job_tag=wished.job,
-            asset_tags=wished.assets,
-        )
+        chain = escalation.chain(run.tags)
+        # A retry's profile is its own, also where it is the one that the job names.
+        wished = Wishes() if chain.number else wishes(context)
+        profile = choose(platform, location, frozen.requested(run.tags, run.run_id), wished)
         host = _patiently(self._adapter.host)
         fitted, warnings = frozen.fit(profile, host)
         larger = frozen.next_larger(platform, fitted.limits.memory, host)
-        return frozen.Frozen(run.run_id, fitted, larger), warnings
+        after = escalation.decide(platform, fitted, host, chain, self._max_retries(run))
+        return frozen.Frozen(run.run_id, fitted, larger, after), warnings
+
+    def _max_retries(self, run: DagsterRun) -> int:
+        """What Dagster itself would allow."""
+        if not self._instance.run_retries_enabled:
+            return 0
+        try:
+            return int(run.tags.get(MAX_RETRIES_TAG, self._instance.run_retries_max_retries))
+        except ValueError:
+            return 0
 
     def _order(self, run: DagsterRun, platform: Platform, location: str, decided: frozen.Frozen) -> WorkOrder:
         origin = run.job_code_origin
@@ -152,15 +161,22 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                     set_exit_code_on_failure=True,
                 )
             ),
-            env=run_environment(
-                platform,
-                location,
-                decided.profile,
-                os.environ,
-                base=self._adapter.base_environment(),
-                scratch=self._adapter.scratch(run.run_id),
-            ),
+            env={
+                **run_environment(
+                    platform,
+                    location,
+                    decided.profile,
+                    os.environ,
+                    base=self._adapter.base_environment(),
+                    scratch=self._adapter.scratch(run.run_id),
+                    duckdb_folder=self._adapter.duckdb_folder(location),
+                ),
+                exhaustion.VARIABLE: diagnosis.prospect(
+                    decided, accounted=self._adapter.accounts()
+                ).to_json(),
+            },
             profile=decided.profile,
+            has_duckdb_file=code.duckdb_file is not None,
         )
 
     # Terminating
@@ -195,12 +211,16 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             return CheckRunHealthResult(WorkerStatus.RUNNING, str(error), transient=True)
         if state.phase in (Phase.WAITING, Phase.RUNNING):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if state.phase is Phase.ABSENT and frozen.read(run.tags, run.run_id) is None:
+            # Dagster's own commands, such as `dagster job execute`, run it in their process.
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "not launched by Slipway")
         current = self._reload(run.run_id)
         if current is None or current.is_finished:
             return CheckRunHealthResult(WorkerStatus.SUCCESS)
-        return CheckRunHealthResult(
-            WorkerStatus.FAILED, diagnosis.ended(state, frozen.read(run.tags, run.run_id))
-        )
+        decided = frozen.read(run.tags, run.run_id)
+        if state.out_of_memory:
+            self._note_out_of_memory(current, decided)
+        return CheckRunHealthResult(WorkerStatus.FAILED, diagnosis.ended(state, decided))
 
     def get_run_worker_debug_info(
         self, run: DagsterRun, include_container_logs: bool | None = True
@@ -216,7 +236,47 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         )
         return f"{text}\nIts last {LOG_LINES} lines:\n{logs}" if logs else text
 
+    # Escalating
+
+    def successor(self, decided: frozen.Frozen) -> ResolvedProfile:
+        """The profile on which a run that was out of memory is retried, as platform.yaml and the host are now.
+
+        Raises:
+            NotRetried: there is none any more.
+            UserError: platform.yaml cannot be read now.
+            EngineUnreachable: it cannot be told now.
+        """
+        return escalation.successor(
+            config.current(), str(decided.escalation.successor), decided.profile, self._adapter.host()
+        )
+
+    def scratch(self, run_id: str) -> str:
+        """The folder that goes with the run's worker, as the run sees it."""
+        return self._adapter.scratch(run_id)
+
     # Clearing up
+
+    def requeue(self) -> list[str]:
+        """Put back into the queue each run whose launch died with its daemon, before there was a worker.
+
+        Call it before anything launches runs. Ids of the runs that were put back.
+        """
+        starting = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING]))
+        lost = [run for run in starting if self._has_no_worker(run.run_id)]
+        for run in lost:
+            self._instance.report_engine_event(
+                "The daemon ended while it launched this run; queued again.", run
+            )
+            self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
+        return [run.run_id for run in lost]
+
+    def _has_no_worker(self, run_id: str) -> bool:
+        try:
+            phase = _patiently(lambda: self._adapter.state(run_id)).phase
+        except EngineUnreachable as error:
+            log.warning("run %s: %s", run_id, error)
+            return False
+        return phase in (Phase.ABSENT, Phase.WAITING)
 
     def sweep(self) -> None:
         """Settle every run whose worker ended: fail it if it is not over, note an OOM kill, remove what is left."""
@@ -245,15 +305,28 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                 return
             if not run.is_finished:
                 self._finish(run, state, decided)
-            elif state.out_of_memory and run.status is not DagsterRunStatus.SUCCESS:
-                self._instance.report_engine_event(diagnosis.out_of_memory(decided), run)
+            elif (
+                state.out_of_memory
+                and run.status is DagsterRunStatus.FAILURE
+                and exhaustion.state(run.tags, run_id) is None
+            ):
+                # Its own processes could not see why: an image without our storage, or without its cgroup.
+                self._note_out_of_memory(run, decided)
+                self._instance.report_engine_event(diagnosis.out_of_memory(decided, state.peak), run)
         self._adapter.remove(run_id)
+
+    def _note_out_of_memory(self, run: DagsterRun, decided: frozen.Frozen | None) -> None:
+        """Tag the run with what becomes of it."""
+        if decided is not None and run.status is not DagsterRunStatus.CANCELING:
+            self._instance.add_run_tags(run.run_id, exhaustion.state_tags(decided.escalation.state))
 
     def _finish(self, run: DagsterRun, state: WorkerState, decided: frozen.Frozen | None) -> None:
         if run.status is DagsterRunStatus.CANCELING:
             self._instance.report_run_canceled(run)
             return
         message = diagnosis.ended(state, decided)
+        if state.out_of_memory:
+            self._note_out_of_memory(run, decided)
         logs = self._adapter.logs(run.run_id)
         self._instance.report_run_failed(run, f"{message}\nIts last lines:\n{logs}" if logs else message)
 

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from slipway.config import duckdb_file
 from slipway.config.errors import UserError
 from slipway.launch import cgroup, processes
 from slipway.launch.adapter import LOG_LINES, STOP_GRACE_SECONDS, Host, Phase, WorkerState, WorkOrder
@@ -177,11 +178,21 @@ class ProcessAdapter:
         """A folder of the run's own, beside its record."""
         return str(self._records.scratch(run_id))
 
+    def accounts(self) -> bool:
+        """Where a control group can be made for each run."""
+        return _hierarchy() is not None
+
+    def duckdb_folder(self, location: str) -> str:
+        """A folder of the location's own in the state folder, which outlives its runs."""
+        return str(self._records.folder.parent / "duckdb" / location)
+
     def start(self, order: WorkOrder) -> str:
         """Start the process, in its cgroup where there is one."""
         before = self._records.read(order.run_id)
-        if before is not None:
+        if before is not None and (before.pid is not None or before.is_alive):
             return f"nothing: process {before.pid} was launched before"
+        # What a launcher left that died before it had started anything.
+        self.remove(order.run_id)
         if not Path(order.python).exists():
             raise UserError(
                 f"the interpreter of code location '{order.location}', {order.python}, is not there",
@@ -219,6 +230,8 @@ class ProcessAdapter:
 
     def _spawn(self, order: WorkOrder, group: cgroup.Group | None) -> subprocess.Popen[bytes]:
         Path(order.env["SLIPWAY_SCRATCH"]).mkdir(mode=0o700, exist_ok=True)
+        if order.has_duckdb_file:
+            Path(order.env[duckdb_file.VARIABLE]).parent.mkdir(parents=True, exist_ok=True)
         path = f"{Path(order.python).parent}{os.pathsep}{order.env.get('PATH', os.defpath)}"
         with self._records.log(order.run_id).open("wb") as output:
             return subprocess.Popen(
@@ -253,12 +266,14 @@ class ProcessAdapter:
         record = self._records.read(run_id)
         if record is None:
             return WorkerState(Phase.ABSENT)
-        out_of_memory = record.cgroup is not None and record.cgroup.oom_kills() > 0
+        if record.pid is None:
+            return WorkerState(Phase.WAITING)
+        account = None if record.cgroup is None else record.cgroup.account
+        out_of_memory = account is not None and account.kills() > 0
         if record.is_alive:
-            return WorkerState(
-                Phase.WAITING if record.pid is None else Phase.RUNNING, out_of_memory=out_of_memory
-            )
-        return WorkerState(Phase.EXITED, self._exit_codes.get(run_id), out_of_memory)
+            return WorkerState(Phase.RUNNING, out_of_memory=out_of_memory)
+        peak = None if account is None else account.peak()
+        return WorkerState(Phase.EXITED, self._exit_codes.get(run_id), out_of_memory, peak)
 
     def logs(self, run_id: str) -> str:
         """The last lines of the process's output."""
@@ -289,8 +304,12 @@ class ProcessAdapter:
         self._exit_codes.pop(run_id, None)
 
     def exited(self) -> Iterable[str]:
-        """Runs with a record and no living worker."""
-        return [run_id for run_id in self._records.run_ids() if self.state(run_id).phase is Phase.EXITED]
+        """Runs with a record and no living worker, nor anybody about to start one."""
+        return [
+            run_id
+            for run_id in self._records.run_ids()
+            if (record := self._records.read(run_id)) is not None and not record.is_alive
+        ]
 
 
 def clear(state: Path) -> int:

@@ -1,13 +1,18 @@
-"""Which profiles a run's job and assets ask for, from the workspace that the run was launched in."""
+"""Which profile a run gets: what its job and assets ask for, from the workspace, and the rule that decides."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
+from dagster import AssetKey
 from dagster._core.launcher import LaunchRunContext
 from dagster._core.remote_representation.external import RemoteRepository
 
+from slipway import profiles
+from slipway.config.model import Platform
 from slipway.launch.frozen import PROFILE_TAG
+from slipway.profiles import ResolvedProfile, Wish
 
 
 @dataclass(frozen=True)
@@ -15,14 +20,14 @@ class Wishes:
     """Profile names asked for below the run itself."""
 
     job: str | None = None
-    assets: tuple[str, ...] = ()
+    assets: Mapping[AssetKey, str] = field(default_factory=dict)
+    """Of each selected asset that asks for one."""
 
 
 def wishes(context: LaunchRunContext) -> Wishes:
     """The profile tags of the run's job and of the assets it will materialise.
 
-    A job of assets without a selection means all of its assets. Without a workspace (a run launched by
-    hand) nothing below the run is known.
+    Without a workspace (a run launched by hand) nothing below the run is known.
     """
     run = context.dagster_run
     origin = run.remote_job_origin
@@ -30,12 +35,40 @@ def wishes(context: LaunchRunContext) -> Wishes:
         return Wishes()
     location = context.workspace.get_code_location(location_of(context))
     repository = location.get_repository(origin.repository_origin.repository_name)
-    job = (
-        repository.get_full_job(run.job_name).tags.get(PROFILE_TAG)
-        if repository.has_job(run.job_name)
-        else None
+    whole = run.asset_selection is None and run.asset_check_selection is None
+    return wishes_of(repository, run.job_name, None if whole else run.asset_selection or frozenset())
+
+
+def wishes_of(repository: RemoteRepository, job: str, selected: Collection[AssetKey] | None) -> Wishes:
+    """The profile tags of a job and of its selected assets. None, no selection, means all of the job's assets."""
+    nodes = (
+        node
+        for node in repository.asset_graph.asset_nodes
+        if (job in node.job_names if selected is None else node.key in selected)
     )
-    return Wishes(job, _asset_profiles(repository, context))
+    return Wishes(
+        _job_profile(repository, job),
+        {node.key: node.tags[PROFILE_TAG] for node in nodes if PROFILE_TAG in node.tags},
+    )
+
+
+def rules(platform: Platform, location: str, own: str | None, wished: Wishes) -> list[Wish]:
+    """What each rule asks for a run whose own tag names the profile `own`, the nearest rule first."""
+    return profiles.wishes(platform, location, _of_the_run(own, wished), wished.job, wished.assets.values())
+
+
+def choose(platform: Platform, location: str, own: str | None, wished: Wishes) -> ResolvedProfile:
+    """The profile of a run whose own tag names the profile `own`.
+
+    Raises:
+        UserError: a profile that is asked for does not exist, or is too small for a run.
+    """
+    return profiles.resolve(platform, location, _of_the_run(own, wished), wished.job, wished.assets.values())
+
+
+def _of_the_run(own: str | None, wished: Wishes) -> str | None:
+    """A job's tags are on its runs too."""
+    return None if own == wished.job else own
 
 
 def location_of(context: LaunchRunContext) -> str:
@@ -50,15 +83,9 @@ def location_of(context: LaunchRunContext) -> str:
     return origin.repository_origin.code_location_origin.location_name
 
 
-def _asset_profiles(repository: RemoteRepository, context: LaunchRunContext) -> tuple[str, ...]:
-    run = context.dagster_run
-    nodes = (
-        node
-        for node in repository.asset_graph.asset_nodes
-        if (
-            run.job_name in node.job_names
-            if run.asset_selection is None and run.asset_check_selection is None
-            else node.key in (run.asset_selection or ())
-        )
-    )
-    return tuple(sorted({node.tags[PROFILE_TAG] for node in nodes if PROFILE_TAG in node.tags}))
+def _job_profile(repository: RemoteRepository, name: str) -> str | None:
+    if not repository.has_job(name):
+        return None
+    job = repository.get_full_job(name)
+    # A job with `run_tags` gives those to its runs, and keeps `tags` to itself.
+    return {**job.tags, **job.run_tags}.get(PROFILE_TAG)

@@ -22,7 +22,7 @@ from dagster._core.storage.compute_log_manager import (
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-from slipway import config
+from slipway import aws, config
 from slipway.config.presence import development_folder, is_development
 from slipway.logs.capture import captured
 from slipway.logs.files import LocalLogs
@@ -94,6 +94,7 @@ class SlipwayComputeLogManager(ComputeLogManager[DagsterInstance], ConfigurableC
             ComputeLogNotStored: at the end, when S3 did not take the log.
         """
         files = self._files.create(log_key)
+        aws.load()
         shipment = Shipment(self._store, log_key, files, self._interval)
         shipment.start()
         problem: StoreUnavailable | None = None

@@ -185,4 +185,6 @@ def ensure_queues(platform: Platform, env: Mapping[str, str], identity: str) -> 
                 f"give its credentials the rights to SQS and to bucket notifications, or set "
                 f"landing.{next(iter(landings))}.mode: list, which needs neither",
             ) from None
-        yield f"Events of {names} go to {made.queue}"
+        yield f"Events of {names} go to {made.queues.queue}"
+        for bucket, refusal in made.refused.items():
+            yield (f"warning: {queues.unheard(bucket, made.arn, refusal)}")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from slipway.config import duckdb_file
 from slipway.config.errors import UserError
 from slipway.config.model import (
     CodeLocation,
@@ -102,6 +103,9 @@ def _anchors(platform: Platform, instance: bytes) -> dict[str, Any]:
         "x-platform-secrets": _Anchored("platform-secrets", _mounts(shared, HOME)),
         "x-daemon-secrets": _Anchored("daemon-secrets", _mounts(everything, HOME)),
         "x-locations-started": _Anchored("locations-started", started),
+        "x-duckdb-volumes": _Anchored(
+            "duckdb-volumes", {duckdb_file.volume_key(name): {} for name in _with_duckdb_files(platform)}
+        ),
         "secrets": {_secret_name(file): {"file": _verbatim(file)} for file in _files(everything)},
     }
 
@@ -160,7 +164,34 @@ def _locations(platform: Platform, modules: Mapping[str, str]) -> dict[str, Any]
                 ]
             },
         }
+        if location.duckdb_file is not None:
+            services[_duckdb_service_name(name)] = _duckdb_service(name, image, location.duckdb_file)
     return services
+
+
+def _duckdb_service(location: str, image: str, file: str) -> dict[str, Any]:
+    """A service of no containers: with it the volume is Compose's to make and remove, and a look into it one command."""
+    folder = duckdb_file.CONTAINER_FOLDER
+    return {
+        "<<": _Alias("*duckdb-file"),
+        "image": image,
+        "pull_policy": _Alias("*built"),
+        "environment": {
+            "SLIPWAY_LOCATION": location,
+            duckdb_file.VARIABLE: f"{folder}/{file}",
+        },
+        "volumes": [{"type": "volume", "source": duckdb_file.volume_key(location), "target": folder}],
+        "labels": _Alias("*labels"),
+    }
+
+
+def _with_duckdb_files(platform: Platform) -> list[str]:
+    return [name for name, location in platform.code_locations.items() if location.duckdb_file is not None]
+
+
+def _duckdb_service_name(location: str) -> str:
+    """Name of the service that a location's DuckDB file is looked into with."""
+    return "duckdb-" + location.replace("_", "-")
 
 
 def service_name(location: str) -> str:

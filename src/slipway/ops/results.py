@@ -53,6 +53,15 @@ def as_json(result: Result) -> str:
     return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def printable(text: str) -> str:
+    """A text on one line, with escapes for what a terminal would obey or hide: controls, line ends, directions."""
+    escaped = text.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in escaped
+    )
+
+
 def as_csv(result: Result) -> str:
     """CSV with a header; NULL is an empty field."""
     text = io.StringIO()
@@ -69,7 +78,7 @@ def _columns(rows: Sequence[Sequence[Any]], count: int) -> list[list[Any]]:
 def _cell(value: object) -> str:
     if value is None:
         return "NULL"
-    return str(value).replace("\\", "\\\\").replace("\n", "\\n") if isinstance(value, str) else str(value)
+    return printable(value) if isinstance(value, str) else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -49,6 +49,15 @@ class ResolvedProfile:
     duckdb: DuckDBSettings
     variables: Mapping[str, str]
     """The profile's env without DuckDB's settings."""
+    on_oom: str | None = None
+    """The profile to retry on when a run is out of memory."""
+    max_oom_retries: int = 0
+    """How often, counted from the first run that was not a retry."""
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether it is the largest of several profiles, whose names its own has."""
+        return "+" in self.name
 
     @property
     def env(self) -> dict[str, str]:
@@ -119,6 +128,8 @@ class ResolvedProfile:
                 },
                 "duckdb": {**vars(self.duckdb), "given": sorted(self.duckdb.given)},
                 "variables": dict(self.variables),
+                "on_oom": self.on_oom,
+                "max_oom_retries": self.max_oom_retries,
             },
             separators=(",", ":"),
         )
@@ -149,6 +160,9 @@ class ResolvedProfile:
             limits=Limits(Decimal(limits["cpu"]), limits["memory"], limits["scratch"]),
             duckdb=DuckDBSettings(**{**settings, "given": frozenset(settings["given"])}),
             variables=dict(values["variables"]),
+            # Earlier versions froze neither.
+            on_oom=values.get("on_oom"),
+            max_oom_retries=values.get("max_oom_retries", 0),
         )
 
 

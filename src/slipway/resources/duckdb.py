@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
 import os
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -24,6 +27,14 @@ SETTINGS = {
 """Environment variable to DuckDB setting. DuckDB itself reads no environment."""
 
 
+SEALED = {
+    "allow_unsigned_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+"""Nothing is downloaded, and nothing foreign is loaded."""
+
+
 def open_connection(env: Mapping[str, str] = os.environ) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with the lake's extensions loaded and the profile's settings applied.
 
@@ -33,32 +44,99 @@ def open_connection(env: Mapping[str, str] = os.environ) -> duckdb.DuckDBPyConne
         UserError: an extension's wheel is missing or of another DuckDB version, or a DUCKDB_* value is
             not one that DuckDB takes.
     """
-    connection = duckdb.connect(
-        config={
-            "allow_unsigned_extensions": "false",
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        }
-    )
+    connection = duckdb.connect(config={**SEALED, "temp_directory": spill_folder(env)})
     try:
-        for extension in EXTENSIONS:
-            connection.load_extension(str(extension_path(extension)))
-        connection.execute("SET TimeZone = 'UTC'")
-        # After two seconds the bar would be drawn into whatever reads standard output.
-        connection.execute("SET enable_progress_bar = false")
-        connection.execute(f"SET temp_directory = {literal(spill_folder(env))}")
-        for variable, setting, value in settings(env):
-            try:
-                connection.execute(f"SET {setting} = {literal(value)}")
-            except duckdb.Error as error:
-                raise UserError(
-                    f"{variable}={value}: {str(error).splitlines()[0]}",
-                    "give it in the profile's env as DuckDB's documentation has it, or leave it out",
-                ) from None
+        load_extensions(connection)
+        apply_settings(connection, env)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def open_file(
+    path: Path, env: Mapping[str, str] = os.environ, *, read_only: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB on a database file, with the profile's settings applied and no extension. The caller closes it.
+
+    Connections of one process to one file share one DuckDB, so they must be opened alike.
+
+    Raises:
+        UserError: a DUCKDB_* value is not one that DuckDB takes.
+        duckdb.Error: the file cannot be opened, as when another process has it open.
+    """
+    spill = _spill_folder_of(os.getpid(), env.get("DUCKDB_TEMP_DIRECTORY", ""))
+    connection = duckdb.connect(path, read_only=read_only, config={**SEALED, "temp_directory": spill})
+    try:
+        apply_settings(connection, env)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load what the lake needs.
+
+    Raises:
+        UserError: an extension's wheel is missing or of another DuckDB version.
+    """
+    for extension in EXTENSIONS:
+        connection.load_extension(str(extension_path(extension)))
+
+
+def apply_settings(connection: duckdb.DuckDBPyConnection, env: Mapping[str, str]) -> None:
+    """Apply the profile's settings and our own.
+
+    Raises:
+        UserError: a DUCKDB_* value is not one that DuckDB takes.
+    """
+    connection.execute("SET TimeZone = 'UTC'")
+    # After two seconds the bar would be drawn into whatever reads standard output.
+    connection.execute("SET enable_progress_bar = false")
+    for variable, setting, value in settings(env):
+        try:
+            connection.execute(f"SET {setting} = {literal(value)}")
+        except duckdb.Error as error:
+            raise UserError(
+                f"{variable}={value}: {str(error).splitlines()[0]}",
+                "give it in the profile's env as DuckDB's documentation has it, or leave it out",
+            ) from None
+
+
+@functools.cache
+def _spill_folder_of(_pid: int, parent: str) -> str:
+    return spill_folder({"DUCKDB_TEMP_DIRECTORY": parent})
+
+
+@contextmanager
+def one_transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """A body that is one transaction: all of it is committed, or none when it raises.
+
+    Raises:
+        duckdb.TransactionException: the commit was refused, or a statement failed and the body went on.
+    """
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        yield
+        _check_alive(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        # A refused commit has ended the transaction already; the first error is the one to report.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _check_alive(connection: duckdb.DuckDBPyConnection) -> None:
+    """COMMIT of a transaction that an error has aborted is a ROLLBACK without a word; any other statement fails."""
+    try:
+        connection.execute("SELECT 1")
+    except duckdb.TransactionException as error:
+        raise duckdb.TransactionException(
+            "a statement of this transaction failed and the body went on, but nothing of it can be committed: "
+            f"let the error leave the body, or do without the transaction ({str(error).strip()})"
+        ) from None
 
 
 def spill_folder(env: Mapping[str, str]) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import botocore.session
 import duckdb
 from psycopg2.extensions import parse_dsn
 
@@ -42,6 +41,21 @@ def metadata_schema(location: str) -> str:
 def data_path(platform: Platform, location: str) -> str:
     """The URL under which a location's data files are."""
     return f"s3://{platform.lake.bucket}/{platform.lake.prefix}{location}/"
+
+
+def check_has_lake(platform: Platform, location: str) -> None:
+    """Check that a location has no DuckDB file instead.
+
+    Raises:
+        UserError: it has one.
+    """
+    code = platform.code_locations.get(location)
+    if code is not None and code.duckdb_file is not None:
+        raise UserError(
+            f"code location '{location}' has no lake: code_locations.{location}.duckdb_file gives it a DuckDB file instead",
+            "its own runs open the file with DuckDBFileResource, and no other location's can; "
+            "remove the key to give it a lake",
+        )
 
 
 def attach(
@@ -153,6 +167,8 @@ def credentials(storage: S3Settings) -> tuple[str, str, str | None]:
     """
     if storage.access_key_id and storage.secret_access_key:
         return storage.access_key_id, storage.secret_access_key, None
+    import botocore.session  # not before: most storages name their credentials
+
     ambient = botocore.session.get_session().get_credentials()
     if ambient is None:
         raise UserError(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +16,23 @@ from pydantic import Field
 
 from slipway import config, identity
 from slipway.config.presence import on_platform
-from slipway.resources.duckdb import identifier, literal, open_connection
-from slipway.resources.lake import attach, attach_local
+from slipway.resources.duckdb import identifier, literal, one_transaction, open_connection
+from slipway.resources.lake import attach, attach_local, check_has_lake
 from slipway.resources.scratch import naming_the_scratch
+
+LOST = re.compile(
+    r"server closed the connection|terminating connection|could not connect to server|connection to server"
+    r"|no connection to the server|ssl connection has been closed|could not establish connection"
+    r"|transaction conflict|another transaction has"
+    # All that is left of a commit whose connection is gone.
+    r"|failed to commit: failed to execute query \"rollback\":\s*$",
+    re.IGNORECASE,
+)
+"""What DuckDB's errors say when Postgres or S3 is away, or another run was faster: nothing about the data."""
+
+
+class LakeUnavailable(duckdb.OperationalError):
+    """The lake's Postgres or S3 was away, or another transaction was in the way: the same work may succeed later."""
 
 
 class Claim(Protocol):
@@ -53,13 +67,17 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
         It is closed at the end, also when the body raises. Settings are those of the run's profile.
 
         Raises:
-            UserError: the lake cannot be attached, or the bucket is not the one that its catalogue describes.
+            UserError: the location has a DuckDB file instead; or the lake cannot be attached, or the bucket is
+                not the one that its catalogue describes.
+            LakeUnavailable: Postgres or S3 went away meanwhile.
         """
         connection = open_connection(os.environ)
         try:
             location = os.environ.get("SLIPWAY_LOCATION") or self.local_name
             if on_platform(os.environ):
                 platform = config.current(os.environ)
+                for needed in (location, *self.reads):
+                    check_has_lake(platform, needed)
                 identity.check(platform, os.environ)
                 attach(connection, platform, location, os.environ, read_only=read_only)
                 for other in self.reads:
@@ -72,6 +90,10 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
             connection.execute(f"USE {identifier(location)}")
             with naming_the_scratch(os.environ):
                 yield connection
+        except duckdb.Error as error:
+            if not LOST.search(str(error)):
+                raise
+            raise LakeUnavailable(f"the lake could not be used to the end: {error}") from error
         finally:
             connection.close()
 
@@ -83,20 +105,15 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
         same transaction, or refuses the commit when the claim is no longer this run's.
 
         Raises:
-            duckdb.TransactionException: the commit was refused; the message says why.
+            duckdb.TransactionException: the commit was refused, or a statement failed and the body went on; the
+                message says which.
+            LakeUnavailable: Postgres or S3 went away meanwhile, or another transaction was faster. Whether a lost
+                commit has happened, only the lake knows; a claim makes that certain.
         """
-        with self.connect() as connection:
-            connection.execute("BEGIN TRANSACTION")
-            try:
-                yield connection
-                if claim is not None and claim.claim_token:
-                    _sign(connection, claim.claim_token)
-                connection.execute("COMMIT")
-            except BaseException:
-                # A refused commit has ended the transaction already; the first error is the one to report.
-                with contextlib.suppress(duckdb.Error):
-                    connection.execute("ROLLBACK")
-                raise
+        with self.connect() as connection, one_transaction(connection):
+            yield connection
+            if claim is not None and claim.claim_token:
+                _sign(connection, claim.claim_token)
         if claim is not None:
             claim.finish()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psycopg2.errors
 import sqlalchemy
-from dagster import EventLogEntry
+from dagster import EventLogEntry, RunsFilter
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
@@ -24,7 +25,9 @@ from slipway import config
 from slipway.config.connections import postgres_url
 from slipway.config.errors import UserError
 from slipway.config.presence import development_folder, is_development
+from slipway.memory import exhaustion, kernel
 from slipway.storage.engine import engine
+from slipway.storage.out_of_memory import Witness, witnessed
 from slipway.storage.run_metadata import annotate
 
 CORE_TABLES = frozenset({"event_logs", "instance_info", "jobs", "runs"})
@@ -52,6 +55,15 @@ class _Pooled:
 class SlipwayRunStorage(_Pooled, PostgresRunStorage):
     """Runs and daemon heartbeats."""
 
+    def add_run_tags(self, run_id: str, new_tags: Mapping[str, str]) -> None:
+        """Add tags. Dagster's verdict on a retry, which it gives at each failure, is ours after one for want of memory."""
+        if exhaustion.WILL_RETRY_TAG in new_tags and exhaustion.STATE_TAG not in new_tags:
+            for run in self.get_runs(RunsFilter(run_ids=[run_id])):
+                ours = exhaustion.will_retry(run.tags, run_id)
+                if ours is not None:
+                    new_tags = {**new_tags, exhaustion.WILL_RETRY_TAG: str(ours).lower()}
+        super().add_run_tags(run_id, new_tags)
+
 
 class SlipwayScheduleStorage(_Pooled, PostgresScheduleStorage):
     """Sensors, schedules and their ticks."""
@@ -61,12 +73,22 @@ class SlipwayEventLogStorage(_Pooled, PostgresEventLogStorage):
     """Events, which carry what the launcher tells of their run."""
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event; a materialisation with the profile of its run."""
-        super().store_event(annotate(event, os.environ))
+        """Store an event; a materialisation with the profile of its run, a failure with the want of memory."""
+        super().store_event(self._complete(event))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events; materialisations with the profile of their run."""
-        super().store_event_batch([annotate(event, os.environ) for event in events])
+        """Store events, completed in the same way."""
+        super().store_event_batch([self._complete(event) for event in events])
+
+    def _complete(self, event: EventLogEntry) -> EventLogEntry:
+        return witnessed(annotate(event, os.environ), self._witness, lambda: self._instance)
+
+    @cached_property
+    def _witness(self) -> Witness | None:
+        outlook = exhaustion.read(os.environ)
+        if outlook is None:
+            return None
+        return Witness(outlook, kernel.own() if outlook.accounted else None)
 
     def initialize_concurrency_limit_to_default(self, concurrency_key: str) -> bool:
         """Give a pool the default limit, unless it has one.

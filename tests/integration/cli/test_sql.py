@@ -29,6 +29,7 @@ def env(platform_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.Monkey
         f"code_locations:\n"
         f"  shop: {{path: ., image: {image}}}\n"
         f"  crm: {{path: ., image: {image}}}\n"
+        f"  filed: {{path: ., image: {image}, duckdb_file: filed.duckdb}}\n"
     )
     home = tmp_path / "home"
     home.mkdir()
@@ -58,6 +59,9 @@ def test_all_locations_are_attached_side_by_side(env):
     assert done.stdout == "shop   crm\n----  ----\n  99  1099\n(1 row)\n"
     assert json.loads(sql(query, "--json").stdout) == [{"shop": 99, "crm": 1099}]
     assert sql(query, "--csv").stdout == "shop,crm\n99,1099\n"
+
+    attached = "SELECT database_name FROM duckdb_databases() WHERE type = 'ducklake' ORDER BY 1"
+    assert sql(attached, "--csv").stdout == "database_name\ncrm\nshop\n"
 
     statement = "INSERT INTO shop.t VALUES (5000)"
     refused = sql(statement)

@@ -1,5 +1,6 @@
 """The daemon as a process: a file lands, a run loads it, and SIGTERM leaves nothing behind."""
 
+import json
 import os
 import re
 import signal
@@ -13,11 +14,13 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
+from dagster import DagsterEventType, DagsterRunStatus
 
-from platform_home import environment
+from platform_home import environment, instance
 from slipway import config, identity
 from slipway.aws import s3_client
 from slipway.config.connections import s3_settings as settings_of
+from slipway.launch import cgroup
 from slipway.ops.bootstrap import bootstrap
 from slipway.resources.duckdb import open_connection
 from slipway.resources.lake import attach
@@ -38,14 +41,45 @@ def until(condition: Callable[[], object], seconds: float, what: Callable[[], st
         time.sleep(0.2)
 
 
+def hungry_project() -> str:
+    """The same, with a load that needs 700 MiB."""
+    code = documented_project()
+    begin = "    batch = inbox.batch(context)\n"
+    assert begin in code
+    return code.replace(begin, f"{begin}    assert b'x' * (700 << 20)\n")
+
+
+HUNGRY = {
+    "resource_profiles": {
+        "tight": {"limits": {"memory": "640Mi"}, "on_oom": "roomy"},
+        "roomy": {"limits": {"memory": "2Gi"}},
+    }
+}
+
+
 @pytest.fixture
-def env(platform, platform_env, tmp_path: Path, monkeypatch) -> dict[str, str]:
+def project() -> str:
+    return documented_project()
+
+
+@pytest.fixture
+def infrastructure() -> dict[str, object]:
+    return {}
+
+
+@pytest.fixture
+def env(
+    platform, platform_env, project: str, infrastructure: dict[str, object], tmp_path: Path, monkeypatch
+) -> dict[str, str]:
     """A bootstrapped platform whose location `shop` is one file."""
     folder = tmp_path / "platform"
-    found = environment(folder, platform.model_dump_json(by_alias=True, exclude_unset=True), platform_env)
+    values = platform.model_dump(by_alias=True, exclude_unset=True, mode="json")
+    if infrastructure:
+        values |= {"infrastructure": infrastructure, "defaults": {"profile": "tight"}}
+    found = environment(folder, json.dumps(values), platform_env)
     location = folder / "code_locations" / "shop"
     location.mkdir(parents=True)
-    (location / "shop.py").write_text(documented_project())
+    (location / "shop.py").write_text(project)
     (folder / "workspace.yaml").write_text(
         f"load_from:\n  - python_file: {{relative_path: {location}/shop.py, location_name: shop, working_directory: {location}}}\n"
     )
@@ -82,13 +116,15 @@ def test_a_landed_file_becomes_rows_and_sigterm_leaves_nothing(daemon, env, tmp_
     platform = config.current(env)
     s3 = s3_client(settings_of(platform, "default", env))
     key = '2024/it\'s a "key" + more.csv'
-    for name, body in ((key, b"id,total\n1,2.50\n2,3\n"), ("broken.csv", b"<html>not found</html>")):
+    broken = {"broken.csv": b"<html>not found</html>", "1-broken.csv": b"id,total\n1,much\n"}
+    # Broken ones first: what comes after them is not theirs to spoil.
+    for name, body in (*broken.items(), (key, b"id,total\n1,2.50\n2,3\n")):
         s3.put_object(Bucket=platform.landing["inbox"].bucket, Key=name, Body=body)
 
     def log() -> str:
         return (tmp_path / "daemon.log").read_text()[-8000:]
 
-    settled = {key: "done", "broken.csv": "quarantined"}
+    settled = {key: "done", **dict.fromkeys(broken, "quarantined")}
     until(lambda: states(env) == settled or daemon.poll() is not None, 300, log)
     assert daemon.poll() is None, log()
     connection = open_connection(env)
@@ -103,6 +139,42 @@ def test_a_landed_file_becomes_rows_and_sigterm_leaves_nothing(daemon, env, tmp_
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(60) == 0, log()
     until(lambda: not [child for child in children if child.is_running()], 30, log)
+
+
+@pytest.mark.skipif(cgroup.writable() is None, reason="no cgroup is writable here")
+@pytest.mark.parametrize(("project", "infrastructure"), [(hungry_project(), HUNGRY)])
+def test_a_batch_whose_run_is_out_of_memory_waits_for_the_retry_with_more(daemon, env, tmp_path):
+    """The sensor, which looks every two seconds, neither narrows the batch nor runs it a second time."""
+    platform = config.current(env)
+    s3 = s3_client(settings_of(platform, "default", env))
+    for name in ("one.csv", "two.csv"):
+        s3.put_object(Bucket=platform.landing["inbox"].bucket, Key=name, Body=b"id,total\n1,2.50\n")
+
+    def log() -> str:
+        return (tmp_path / "daemon.log").read_text()[-8000:]
+
+    until(lambda: set(states(env).values()) == {"done"} or daemon.poll() is not None, 300, log)
+    with psycopg2.connect(env["SLIPWAY_POSTGRES_URL"]) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT attempt, state FROM slipway_ledger.landing_batch")
+        # Files may have come in one batch or in two.
+        assert set(cursor.fetchall()) == {(1, "done")}, log()
+        cursor.execute("SELECT count(*) FROM slipway_ledger.landing_batch")
+        batches = cursor.fetchone()[0]
+    with instance(env) as dagster:
+        # Rows are committed, and files done, a moment before a run is over.
+        until(lambda: all(run.is_finished for run in dagster.get_runs()), 60, log)
+        runs = dagster.get_runs()
+        retries = [run for run in runs if "slipway/oom_retry" in run.tags]
+        assert len(runs) == 2 * batches
+        assert len(retries) == batches
+        for run in retries:
+            parent = dagster.get_run_by_id(run.parent_run_id)
+            assert (parent.status, run.status) == (DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS)
+            assert (parent.tags["slipway/profile"], run.tags["slipway/profile"]) == ("tight", "roomy")
+            assert run.tags["slipway/batch"] == parent.tags["slipway/batch"]
+            (failed,) = dagster.all_logs(parent.run_id, of_type=DagsterEventType.RUN_FAILURE)
+            assert "limit of 640Mi of profile 'tight'" in failed.message
+            assert "it is retried on profile 'roomy' (retry 1 of 1)" in failed.message
 
 
 def test_the_daemon_does_not_start_on_another_storage(env, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from dagster import AssetExecutionContext, asset, materialize
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 
 from slipway import identity
 from slipway.aws import s3_client
@@ -17,7 +17,7 @@ from slipway.landing import ClaimLost, LandingResource, ledger
 from slipway.landing.isolation import Retry
 from slipway.landing.objects import Seen
 from slipway.landing.resource import ClaimedBatch, LandedFile
-from slipway.resources import LakeResource
+from slipway.resources import LakeResource, LakeUnavailable
 
 
 def waiting(database: Engine, *keys: str) -> None:
@@ -127,6 +127,82 @@ def test_a_file_quarantined_within_the_transaction_stays_so(lake, database):
             connection.execute(select(obj.c.error).where(obj.c.key == "broken")).scalar()
             == "ValueError: bad header"
         )
+
+
+@pytest.mark.parametrize("then", ["commit", "read"])
+def test_a_database_that_goes_away_meanwhile_is_no_files_fault(lake, database, then):
+    batch = claimed(database, "a")
+
+    def body() -> None:
+        with lake.transaction(claim=batch) as connection:
+            load(connection, batch.files[0], rows=2000)
+            with database.begin() as other:
+                other.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    )
+                )
+            if then == "read":
+                connection.execute("DELETE FROM raw.orders WHERE id = 5")
+
+    with pytest.raises(LakeUnavailable, match="the lake could not be used to the end"):
+        body()
+    assert states(database) == {"a": "claimed"}
+    assert rows(lake) == 0
+
+
+def test_a_commit_that_another_one_overtook_is_no_files_fault(lake, database):
+    with lake.connect() as connection:
+        connection.execute("INSERT INTO raw.orders SELECT 'x', range FROM range(2000)")
+    batch = claimed(database, "a")
+
+    def body() -> None:
+        with lake.transaction(claim=batch) as connection:
+            connection.execute("UPDATE raw.orders SET id = -1 WHERE id = 5")
+            with lake.connect() as other:
+                other.execute("UPDATE raw.orders SET id = -2 WHERE id = 5")
+
+    with pytest.raises(LakeUnavailable, match="onflict"):
+        body()
+    assert states(database) == {"a": "claimed"}
+
+
+def test_a_file_is_not_quarantined_for_the_transaction_that_another_aborted(lake, database):
+    """DuckDB refuses every statement after one that failed: what it says then is no file's fault."""
+    batch = claimed(database, "a", "broken", "c")
+
+    def body() -> None:
+        with lake.transaction(claim=batch) as connection:
+            for file in batch.files:
+                try:
+                    value = "no number" if file.key == "broken" else "1"
+                    connection.execute(
+                        "INSERT INTO raw.orders SELECT ?, CAST(? AS INTEGER)", [file.key, value]
+                    )
+                except duckdb.Error as error:
+                    batch.quarantine(file, error)
+
+    with pytest.raises(RuntimeError, match=r"s3://bucket/c cannot be judged: .* `connection.cursor\(\)`"):
+        body()
+    assert states(database) == {"a": "claimed", "broken": "quarantined", "c": "claimed"}
+    assert rows(lake) == 0
+
+
+def test_files_that_are_read_beside_the_transaction_fail_alone(lake, database):
+    batch = claimed(database, "a", "broken", "c")
+    with lake.transaction(claim=batch) as connection:
+        reader = connection.cursor()
+        for file in batch.files:
+            try:
+                value = "no number" if file.key == "broken" else "1"
+                (row,) = reader.execute("SELECT CAST(? AS INTEGER)", [value]).fetchall()
+            except duckdb.Error as error:
+                batch.quarantine(file, error)
+                continue
+            connection.execute("INSERT INTO raw.orders VALUES (?, ?)", [file.key, *row])
+    assert states(database) == {"a": "done", "broken": "quarantined", "c": "done"}
+    assert rows(lake) == 2
 
 
 def test_other_commits_are_none_of_the_triggers_business(lake, database):

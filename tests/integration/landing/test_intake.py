@@ -6,15 +6,17 @@ import time
 import uuid
 from collections.abc import Callable
 
+import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 
 from slipway import identity
 from slipway.aws import s3_client, sqs_client
 from slipway.config.connections import s3_settings as settings_of
 from slipway.database.tables import landing_listing, landing_object
 from slipway.landing import intake, ledger, queues
+from slipway.landing.events import Hint
 from slipway.landing.watch import Watch
 
 
@@ -24,6 +26,7 @@ class World:
     def __init__(self, platform, env, database: Engine) -> None:
         settings = settings_of(platform, "default", env)
         self.platform, self.env, self.database = platform, env, database
+        self.settings = settings
         self.s3, self.sqs = s3_client(settings), sqs_client(settings)
         self.landing = platform.landing["inbox"]
         self.bucket = self.landing.bucket
@@ -32,8 +35,18 @@ class World:
         self.name = f"test-{uuid.uuid4().hex[:12]}"
         self.queues: queues.Queues | None = None
 
+    def client(self, service: str):
+        """Another service of the same server."""
+        return boto3.session.Session().client(
+            service,
+            endpoint_url=self.settings.endpoint,
+            region_name=self.settings.region,
+            aws_access_key_id=self.settings.access_key_id,
+            aws_secret_access_key=self.settings.secret_access_key,
+        )
+
     def with_queue(self) -> "World":
-        self.queues = queues.ensure(self.s3, self.sqs, self.name, [self.landing])
+        self.queues = queues.ensure(self.s3, self.sqs, self.name, [self.landing]).queues
         return self
 
     def put(self, key: str, body: bytes = b"x") -> None:
@@ -46,7 +59,7 @@ class World:
         while messages := intake.receive(self.sqs, self.queues, 1):
             new += intake.take_in(
                 self.database, self.s3, self.sqs, self.queues, {"inbox": self.landing}, messages
-            )
+            ).new
         return new
 
     def send(self, body: str) -> None:
@@ -150,8 +163,9 @@ def test_a_message_stays_when_s3_fails(world):
     messages = intake.receive(world.sqs, world.queues, 5)
     wanted = [message for message in messages if "Records" in message.body]
     assert wanted
-    with pytest.raises(EndpointConnectionError):
-        intake.take_in(world.database, dead, world.sqs, world.queues, {"inbox": world.landing}, wanted)
+    taken = intake.take_in(world.database, dead, world.sqs, world.queues, {"inbox": world.landing}, wanted)
+    assert taken.new == 0
+    assert isinstance(taken.failed["inbox"], EndpointConnectionError)
     assert world.depth(world.queues.queue) >= 1
 
 
@@ -226,6 +240,127 @@ def test_a_bucket_with_versions_is_recorded_by_version_id(world, way):
         ]
     world.list()
     assert len(world.known()) == 1
+
+
+def test_what_is_no_event_holds_up_no_message_beside_it(world):
+    """Bodies that would break a reader, or the dead letter's attribute, or the question to S3."""
+    world.with_queue()
+    hostile = [
+        "[" * 100_000,
+        '{"\\u0001\\ud800": 1}',
+        created(world.bucket, ""),
+        created(world.bucket, "k" * 1025),
+    ]
+    for body in [*hostile, created(world.bucket, "half%ED%A0%80pair")]:
+        world.send(body)
+    world.put("a")
+    world.receive()
+    assert world.known() == {"a": "new"}
+    assert world.depth(world.queues.queue) == 0
+    assert world.depth(world.queues.dead_letters) == len(hostile)
+
+
+@pytest.mark.parametrize("way", ["SNS", "SNS, raw", "EventBridge"])
+def test_events_that_come_another_way(world, way):
+    """As the services themselves wrap them, with a key that each writes differently."""
+    world.with_queue()
+    world.s3.put_bucket_notification_configuration(Bucket=world.bucket, NotificationConfiguration={})
+    arn = world.sqs.get_queue_attributes(QueueUrl=world.queues.queue, AttributeNames=["QueueArn"])
+    queue_arn = arn["Attributes"]["QueueArn"]
+    if way == "EventBridge":
+        events = world.client("events")
+        rule = f"rule-{world.name}"
+        pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [world.bucket]}}}
+        events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=rule, Targets=[{"Id": "slipway", "Arn": queue_arn}])
+        configuration = {"EventBridgeConfiguration": {}}
+    else:
+        sns = world.client("sns")
+        topic = sns.create_topic(Name=world.name)["TopicArn"]
+        raw = {"Attributes": {"RawMessageDelivery": "true"}} if "raw" in way else {}
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, **raw)
+        configuration = {"TopicConfigurations": [{"TopicArn": topic, "Events": ["s3:ObjectCreated:*"]}]}
+    world.s3.put_bucket_notification_configuration(
+        Bucket=world.bucket, NotificationConfiguration=configuration
+    )
+    world.put("a b+c é.csv")
+    assert world.receive() == 1
+    assert world.known() == {"a b+c é.csv": "new"}
+    assert world.depth(world.queues.dead_letters) == 0
+
+
+def test_others_that_may_write_to_the_queue_stay_so(world):
+    """As SNS and EventBridge need it."""
+    world.with_queue()
+    allowed = {
+        "Sid": "topic",
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": "*",
+    }
+
+    def policy() -> dict:
+        found = world.sqs.get_queue_attributes(QueueUrl=world.queues.queue, AttributeNames=["Policy"])
+        return json.loads(found["Attributes"]["Policy"])
+
+    ours = policy()["Statement"]
+    changed = {"Version": "2012-10-17", "Statement": [allowed, *ours]}
+    world.sqs.set_queue_attributes(QueueUrl=world.queues.queue, Attributes={"Policy": json.dumps(changed)})
+    world.with_queue()
+    assert policy()["Statement"] == [allowed, *ours]
+
+
+def test_queues_that_are_as_they_should_be_are_only_read(world):
+    """Rights to make and change are then not needed, and a turn that looks again costs little."""
+    world.with_queue()
+    calls: list[str] = []
+    for client in (world.s3, world.sqs):
+        client.meta.events.register("before-call", lambda model, **_: calls.append(model.name))
+    world.with_queue()
+    assert {call for call in calls if not call.startswith("Get")} == set()
+
+
+def test_a_full_list_of_empty_pages_is_followed_to_its_end(world, monkeypatch):
+    """Some makes of S3 give pages without objects in between."""
+    world.put("z")
+    real = world.s3.list_objects_v2
+    monkeypatch.setattr(
+        world.s3,
+        "list_objects_v2",
+        lambda **asked: (
+            real(Bucket=asked["Bucket"], Prefix=asked["Prefix"])
+            if "ContinuationToken" in asked
+            else {"IsTruncated": True, "NextContinuationToken": "t", "KeyCount": 0}
+        ),
+    )
+    assert world.list() == intake.Progress(objects=1, new=1, complete=True)
+
+
+def test_a_listing_is_due_by_the_databases_clock(world):
+    """The daemon's own clock may be hours off."""
+    world.list()
+    with world.database.begin() as connection:
+        left = intake.seconds_to_next_pass(connection, "inbox", 60)
+        assert 50 < left <= 60
+        assert intake.seconds_to_next_pass(connection, "never", 60) == 0
+        connection.execute(
+            landing_listing.update().values(started_at=landing_listing.c.started_at - text("interval '1 h'"))
+        )
+        assert 3500 < intake.seconds_to_next_pass(connection, "inbox", 60) < 3700, "a long pass, a long pause"
+        connection.execute(landing_listing.update().values(finished_at=None))
+        assert intake.seconds_to_next_pass(connection, "inbox", 60) == 0
+
+
+def test_a_thousand_keys_that_were_told_of_ten_times(world, caplog):
+    world.put("there")
+    began = time.monotonic()
+    hints = [Hint(world.bucket, f"gone-{number}") for number in range(1000)] * 10
+    with caplog.at_level(logging.WARNING):
+        assert [seen.key for seen in intake.heads(world.s3, [*hints, Hint(world.bucket, "there")])] == [
+            "there"
+        ]
+    assert time.monotonic() - began < 60
 
 
 # The watch: all of it, turn by turn

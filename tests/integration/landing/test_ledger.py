@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from slipway.database import upgrade
 from slipway.database.tables import landing_object as obj
-from slipway.landing import ledger
+from slipway.landing import inspect, ledger
 from slipway.landing.isolation import Attempt, Quarantine, Retry, Split
 from slipway.landing.objects import Seen
 
@@ -314,6 +315,122 @@ def test_restored_objects_are_not_new(database):
     assert observe(database, seen("a", "single", 9), seen("b")) == 0
 
 
+def test_restoring_twice_is_restoring_once(database):
+    """The list of what was restored is deleted after it is read: a daemon killed in between reads it again."""
+    observe(database, seen("a", "multi-2"))
+    finish(database, claim(database))
+    restored = {
+        "bucket": "bucket",
+        "key": "a",
+        "old": {"etag": "multi-2", "size": 1},
+        "new": {"etag": "single"},
+    }
+    for _ in range(2):
+        with database.begin() as connection:
+            ledger.adopt(connection, [restored])
+    assert states(database) == {"a@single": "done"}
+
+
+def test_a_restored_object_whose_bytes_once_came_in_another_way(database):
+    """Its new name is one that the key had before."""
+    for etag in ("single", "multi-2"):
+        observe(database, seen("a", etag))
+        finish(database, claim(database))
+    restored = {
+        "bucket": "bucket",
+        "key": "a",
+        "old": {"etag": "multi-2", "size": 1},
+        "new": {"etag": "single"},
+    }
+    with database.begin() as connection:
+        assert ledger.adopt(connection, [restored]) == 1
+    assert observe(database, seen("a", "single")) == 0
+
+
+def test_a_restored_object_whose_bytes_are_in_flight(database):
+    observe(database, seen("a", "single"))
+    batch = claim(database)
+    observe(database, seen("a", "multi-2"))
+    restored = {
+        "bucket": "bucket",
+        "key": "a",
+        "old": {"etag": "multi-2", "size": 1},
+        "new": {"etag": "single"},
+    }
+    with database.begin() as connection:
+        ledger.adopt(connection, [restored])
+    finish(database, batch)
+    assert states(database) == {"a@single": "done"}
+    assert observe(database, seen("a", "single")) == 0
+
+
+@pytest.mark.parametrize("said", ["byte \0 in line 3", "half a pair: \ud800", "é" * 9000, ""])
+def test_an_error_of_any_text_is_kept(database, said):
+    """Errors quote files, and Postgres takes no NUL: one such file must not stop every tick of its landing."""
+    observe(database, seen("a"), seen("b"))
+    batch = claim(database)
+    with database.begin() as connection:
+        items = ledger.open_for(connection, batch.id, "run")
+        ledger.set_aside(connection, batch.id, items[0].id, "quarantined", said)
+        ledger.settle(connection, batch.id, Quarantine(), said)
+    with database.connect() as connection:
+        kept = connection.execute(select(obj.c.error)).scalars().all()
+    assert len(kept) == 2
+    assert all(error is not None and len(error) <= ledger.ERROR_LENGTH for error in kept)
+
+
+def test_the_longest_keys_there_are(database):
+    keys = [f"{'é' * 511}{n}" for n in range(2)]
+    assert observe(database, *[seen(key, "e" * 64, version_id="v" * 1024) for key in keys]) == 2
+    assert len(files(database, claim(database))) == 2
+
+
+def test_a_large_file_and_an_empty_one(database):
+    observe(database, seen("huge", size=5 * 1024**4), seen("empty", size=0))
+    assert files(database, claim(database)) == ["huge@e1"]
+    assert files(database, claim(database)) == ["empty@e1"]
+
+
+def test_a_batch_knows_what_it_was_before(database):
+    observe(database, seen("a"), seen("b"))
+    first = claim(database)
+    with database.begin() as connection:
+        ledger.settle(connection, first.id, Split(), "step failed")
+    with database.begin() as connection:
+        half = ledger.open_batches(connection, "inbox")[0]
+        ledger.settle(connection, half.id, Retry(NOW), "again")
+    with database.begin() as connection:
+        again = ledger.open_batches(connection, "inbox")[-1]
+        told = inspect.history(connection, again.id)
+    assert [(one.id, one.error) for one in told] == [
+        (again.id, None),
+        (half.id, "again"),
+        (first.id, "step failed"),
+    ]
+
+
+# What is asked often must not cost more when the ledger is large
+
+
+def many(database: Engine, statement: str) -> None:
+    with database.begin() as connection:
+        connection.execute(text(statement))
+    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE slipway_ledger.landing_object"))
+
+
+def rows_read(database: Engine, work: Callable[[Connection], object]) -> int:
+    """How many rows of the ledger a piece of work looks at, by Postgres' own count."""
+    table = text("'slipway_ledger.landing_object'::regclass")
+    read = select(func.pg_stat_get_xact_tuples_returned(table) + func.pg_stat_get_xact_tuples_fetched(table))
+    with database.connect() as connection:
+        before = connection.execute(read).scalar_one()
+        work(connection)
+        after = connection.execute(read).scalar_one()
+        connection.rollback()
+    return after - before
+
+
 def test_one_process_takes_a_landing_in_at_a_time(database):
     with database.connect() as one, database.connect() as two:
         with ledger.intake_lock(one, "inbox") as mine:
@@ -326,25 +443,45 @@ def test_one_process_takes_a_landing_in_at_a_time(database):
             assert now
 
 
+MANY_DONE = (
+    "INSERT INTO slipway_ledger.landing_object (landing, bucket, key, version, etag, size, state)"
+    " SELECT 'inbox', 'bucket', 'k' || n, 'v', 'e', 1, 'done' FROM generate_series(1, 50000) n"
+)
+
+
 def test_a_claim_does_not_look_at_what_is_done(database):
-    """The plan of a claim in a large ledger uses the index of what waits."""
-    with database.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO slipway_ledger.landing_object (landing, bucket, key, version, etag, size, state)"
-                " SELECT 'inbox', 'bucket', 'k' || n, 'v', 'e', 1, 'done' FROM generate_series(1, 50000) n"
-            )
-        )
+    many(database, MANY_DONE)
     observe(database, seen("fresh"))
-    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE slipway_ledger.landing_object"))
-    with database.connect() as connection:
-        before = connection.execute(
-            select(func.pg_stat_get_xact_tuples_returned(text("'slipway_ledger.landing_object'::regclass")))
-        ).scalar_one()
-        ledger.claim(connection, "inbox", **ALL)
-        after = connection.execute(
-            select(func.pg_stat_get_xact_tuples_returned(text("'slipway_ledger.landing_object'::regclass")))
-        ).scalar_one()
-        connection.rollback()
-    assert after - before < 100
+    assert rows_read(database, lambda connection: ledger.claim(connection, "inbox", **ALL)) < 100
+
+
+def test_a_claim_does_not_look_at_all_that_waits(database):
+    """A bucket that was declared as a landing when it was full."""
+    many(database, MANY_DONE.replace("'done'", "'new'"))
+    assert rows_read(database, lambda c: ledger.claim(c, "inbox", max_files=10, max_bytes=10**9)) < 200
+
+
+def test_settling_looks_at_its_own_batch_only(database):
+    many(database, MANY_DONE)
+    observe(database, seen("a"), seen("b"))
+    batch = claim(database)
+
+    def work(connection: Connection) -> None:
+        ledger.attempt(connection, batch.id)
+        ledger.settle(connection, batch.id, Split(), "step failed")
+
+    assert rows_read(database, work) < 200
+
+
+def test_taking_in_looks_at_the_keys_that_were_seen(database):
+    many(database, MANY_DONE)
+    keys = [seen(f"k{n}", "e", version_id="v") for n in range(1, 101)]
+    assert rows_read(database, lambda connection: ledger.observe(connection, "inbox", keys)) <= 2 * len(keys)
+
+
+def test_taking_in_a_key_does_not_look_at_all_its_versions(database):
+    """A file that is overwritten every minute has half a million of them in a year."""
+    many(database, MANY_DONE.replace("'k' || n, 'v'", "'latest.csv', 'v' || n"))
+    assert (
+        rows_read(database, lambda connection: ledger.observe(connection, "inbox", [seen("latest.csv")])) < 50
+    )

@@ -1,7 +1,6 @@
 """The sensor's ticks against a real ledger, lake and instance; the test is the daemon and executes the runs."""
 
-import logging
-import uuid
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -10,112 +9,33 @@ from dagster import (
     AssetKey,
     DagsterInstance,
     DagsterRunStatus,
-    Definitions,
+    RetryPolicy,
     RunRequest,
     SkipReason,
     asset,
     build_sensor_context,
     define_asset_job,
+    materialize,
 )
 from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import OperationalError
 
-from slipway.aws import s3_client
-from slipway.config.connections import s3_settings as settings_of
+from landing_project import Project
+from slipway.daemon.retries import batch_tags
 from slipway.database.tables import landing_object
 from slipway.landing import LandingResource, LandingUnavailable, landing_sensor, ledger
-from slipway.landing.intake import reconcile
-from slipway.landing.sensor import Limits, tick
+from slipway.landing.consumer import serve
+from slipway.landing.isolation import Split
+from slipway.landing.outcome import runs_of
+from slipway.landing.sensor import Limits
+from slipway.memory.exhaustion import FROZEN_TAG, State, state_tags
 from slipway.resources import LakeResource
-
-log = logging.getLogger(__name__)
-LIMITS = Limits(max_files=1000, max_bytes=10**9, batches=1)
 
 
 @pytest.fixture
 def instance() -> Iterator[DagsterInstance]:
     with DagsterInstance.ephemeral() as found:
         yield found
-
-
-class Project:
-    """A project with one asset on a landing, and the parts of the platform that a test plays itself."""
-
-    def __init__(
-        self, platform, env, database: Engine, lake: LakeResource, instance: DagsterInstance
-    ) -> None:
-        self.platform, self.database, self.lake, self.instance = platform, database, lake, instance
-        self.s3 = s3_client(settings_of(platform, "default", env))
-        self.bucket = platform.landing["inbox"].bucket
-        self.s3.create_bucket(Bucket=self.bucket)
-        self.fail: BaseException | None = None
-        self.runs = 0
-
-        @asset
-        def orders(context: AssetExecutionContext, inbox: LandingResource, lake: LakeResource) -> None:
-            batch = inbox.batch(context)
-            if self.fail:
-                raise self.fail
-            with lake.transaction(claim=batch) as connection:
-                for file in batch.files:
-                    connection.execute(
-                        "INSERT INTO raw.orders SELECT ?, unnest(string_split(?, ','))::INTEGER",
-                        [file.key, file.path.read_text()],
-                    )
-
-        self.job = Definitions(
-            assets=[orders],
-            jobs=[define_asset_job("load", selection=[orders])],
-            resources={"inbox": LandingResource(landing="inbox"), "lake": lake},
-        ).resolve_job_def("load")
-
-    def land(self, **files: str) -> None:
-        for key, body in files.items():
-            self.s3.put_object(Bucket=self.bucket, Key=key, Body=body.encode())
-        reconcile(self.database, self.s3, "inbox", self.platform.landing["inbox"], 60)
-
-    def tick(self, limits: Limits = LIMITS) -> list[RunRequest] | SkipReason:
-        return tick(self.database, self.instance, "inbox", limits, log)
-
-    def requests(self, limits: Limits = LIMITS) -> list[RunRequest]:
-        found = self.tick(limits)
-        assert isinstance(found, list), found
-        return found
-
-    def execute(self, request: RunRequest) -> str:
-        """What the daemon does with a request; the run's id."""
-        self.runs += 1
-        run_id = str(uuid.uuid4())
-        self.job.execute_in_process(
-            instance=self.instance, run_id=run_id, tags=dict(request.tags), raise_on_error=False
-        )
-        return run_id
-
-    def pass_time(self) -> None:
-        """Let every delay be over."""
-        with self.database.begin() as connection:
-            connection.execute(text("UPDATE slipway_ledger.landing_batch SET not_before = NULL"))
-
-    def drive(self) -> None:
-        """Tick and execute until nothing is left to do."""
-        idle = 0
-        while idle < 2:
-            found = self.tick()
-            if isinstance(found, SkipReason):
-                self.pass_time()
-                idle += 1
-                continue
-            idle = 0
-            for request in found:
-                self.execute(request)
-
-    def states(self) -> dict[str, str]:
-        with self.database.connect() as connection:
-            rows = connection.execute(select(landing_object).order_by(landing_object.c.seq))
-            return {row.key: row.state for row in rows}
-
-    def rows(self) -> int:
-        with self.lake.connect(read_only=True) as connection:
-            return connection.execute("SELECT count(*) FROM raw.orders").fetchone()[0]
 
 
 @pytest.fixture
@@ -153,23 +73,30 @@ def test_one_batch_at_a_time_and_what_arrives_meanwhile_makes_the_next(project):
     assert second.tags["slipway/files"] == "2"
 
 
-def test_one_broken_file_is_quarantined_and_the_rest_loaded(project):
-    files = {f"f{number:02}": f"{number}" for number in range(20)}
-    project.land(**files, broken="not a number")
+def test_one_broken_file_among_a_thousand_is_quarantined_and_the_others_are_loaded(project):
+    """The asset does not look: the platform finds the file by halving the batch, run by run."""
+    project.land(**{f"f{number:03}": f"{number}" for number in range(999)}, broken="not a number")
     project.drive()
     states = project.states()
     assert states.pop("broken") == "quarantined"
     assert set(states.values()) == {"done"}
-    assert project.rows() == 20
+    assert len(states) == 999
+    assert project.rows() == 999
+    assert project.runs <= 22
     with project.database.connect() as connection:
-        error = connection.execute(
-            select(landing_object.c.error).where(landing_object.c.key == "broken")
-        ).scalar_one()
-    assert "not a number" in error
+        row = connection.execute(select(landing_object).where(landing_object.c.key == "broken")).one()
+    assert "not a number" in row.error
+    assert row.error.startswith("run "), "the run is named"
     project.land(broken="7")
     project.drive()
     assert project.states()["broken"] == "done", "a corrected file is taken"
-    assert project.rows() == 21
+    assert project.rows() == 1000
+
+
+def test_an_error_that_quotes_a_file_with_zero_bytes_stops_no_tick(project):
+    project.land(a="1", broken="\0\x1b\n")
+    project.drive()
+    assert project.states() == {"a": "done", "broken": "quarantined"}
 
 
 def test_a_fault_of_the_surroundings_quarantines_nothing(project):
@@ -236,6 +163,132 @@ def test_a_run_that_dagster_retries_itself_keeps_its_batch(project):
     assert project.states() == {"a": "done"}
 
 
+def test_a_retry_that_comes_due_waits_for_the_batch_that_goes_on(project):
+    """One batch at a time: jobs that delete and insert would get in each other's way."""
+    project.land(a="1")
+    project.fail = LandingUnavailable("S3 is away")
+    (first,) = project.requests()
+    project.execute(first)
+    assert isinstance(project.tick(), SkipReason), "it waits for a later time"
+    project.land(b="2")
+    (second,) = project.requests()
+    run = project.instance.create_run_for_job(project.job, status=DagsterRunStatus.STARTED, tags=second.tags)
+    project.pass_time()
+    assert isinstance(project.tick(), SkipReason)
+    project.fail = None
+    project.instance.report_run_failed(run)
+    project.drive()
+    assert project.states() == {"a": "done", "b": "done"}
+    assert project.rows() == 2
+
+
+def test_a_batch_claimed_by_hand_during_a_tick_gets_no_second_run(project, monkeypatch):
+    project.land(a="1")
+
+    def claim_meanwhile(*arguments):
+        monkeypatch.undo()
+        with project.database.begin() as connection:
+            ledger.claim(connection, "inbox", max_files=9, max_bytes=9, run_id="by hand")
+        return runs_of(*arguments)
+
+    monkeypatch.setattr("slipway.landing.sensor.runs_of", claim_meanwhile)
+    assert isinstance(project.tick(), SkipReason)
+
+
+def test_a_run_that_repeats_only_other_steps_does_not_count_as_done(project):
+    """Re-executed in the UI from the step after: it succeeds, and has loaded nothing."""
+    project.land(a="1")
+    project.fail = ValueError("broken")
+    (request,) = project.requests()
+    project.execute(request)
+    project.instance.create_run_for_job(project.job, status=DagsterRunStatus.SUCCESS, tags=request.tags)
+    project.fail = None
+    project.drive()
+    assert project.states() == {"a": "done"}
+    assert project.rows() == 1
+
+
+def test_a_step_that_is_tried_again_in_a_run_by_hand_keeps_its_batch(project, lake):
+    """It would claim another one, and the first would count as done with the run's success."""
+    project.land(a="1", b="2")
+    project.lake = lake
+    tries: list[int] = []
+
+    @asset(retry_policy=RetryPolicy(max_retries=1))
+    def orders(context: AssetExecutionContext, inbox: LandingResource, lake: LakeResource) -> None:
+        batch = inbox.batch(context)
+        tries.append(len(batch.files))
+        if len(tries) == 1:
+            raise ValueError("once")
+        with lake.transaction(claim=batch) as connection:
+            for file in batch.files:
+                connection.execute("INSERT INTO raw.orders VALUES (?, 1)", [file.key])
+
+    resources = {"inbox": LandingResource(landing="inbox"), "lake": lake}
+    assert materialize([orders], resources=resources, instance=project.instance).success
+    assert tries == [2, 2]
+    assert isinstance(project.tick(), SkipReason)
+    assert project.states() == {"a": "done", "b": "done"}
+    assert project.rows() == 2
+
+
+def test_a_killed_run_is_repeated_by_dagster_unless_its_job_says_otherwise(project):
+    """It goes on with what is downstream of files that are committed already."""
+    project.land(a="1")
+    (request,) = project.requests()
+    assert request.tags["dagster/max_retries"] == "1"
+    assert request.tags["dagster/retry_on_asset_or_op_failure"] == "false"
+    own = define_asset_job("own", selection="*", tags={"dagster/max_retries": "7"})
+    sensor = landing_sensor("inbox", job=own)
+    found = sensor.evaluate_tick(build_sensor_context(instance=project.instance))
+    assert "dagster/max_retries" not in (found.run_requests or [])[0].tags
+
+
+def test_what_arrived_while_the_sensor_was_off_is_taken_when_it_is_on(project):
+    """A day's files, in batches, the oldest first; a renamed sensor goes on the same way, since state is the ledger's."""
+    for day in range(3):
+        project.land(**{f"d{day}f{number}": f"{number}" for number in range(3)})
+    limits = Limits(max_files=4, max_bytes=10**9, batches=1)
+    sizes = []
+    while not isinstance(found := project.tick(limits), SkipReason):
+        for request in found:
+            sizes.append(request.tags["slipway/files"])
+            project.execute(request)
+    assert sizes == ["4", "4", "1"]
+    assert project.rows() == 9
+
+
+def test_a_landing_that_is_gone_from_the_platform_waits_until_it_is_back(project, monkeypatch):
+    project.land(a="1")
+    (request,) = project.requests()
+    without = project.platform.model_copy(update={"landing": {}})
+    with monkeypatch.context() as patch:
+        patch.setenv("SLIPWAY_PLATFORM_JSON", without.model_dump_json(by_alias=True, exclude_unset=True))
+        project.execute(request)
+    assert isinstance(project.tick(), SkipReason)
+    assert project.states() == {"a": "claimed"}
+    project.pass_time()
+    project.drive()
+    assert project.states() == {"a": "done"}
+
+
+def test_a_database_that_fails_over_while_a_batch_is_settled(project):
+    """The commit happened, and the answer was lost; or it did not: either way the next tick goes on."""
+    project.land(a="1")
+    project.fail = ValueError("broken")
+    (request,) = project.requests()
+    project.execute(request)
+    with project.database.connect() as connection:
+        (batch,) = ledger.open_batches(connection, "inbox")
+    with project.database.connect() as connection:
+        ledger.settle(connection, batch.id, Split(), "never committed")
+        with pytest.raises(OperationalError):
+            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert isinstance(project.tick(), SkipReason)
+    with project.database.connect() as connection:
+        assert [one.attempt for one in ledger.open_batches(connection, "inbox")] == [2]
+
+
 def test_a_run_deleted_in_the_ui_is_asked_for_again(project):
     project.land(a="1")
     (request,) = project.requests()
@@ -289,3 +342,95 @@ def test_an_unknown_landing_is_named(project):
     sensor = landing_sensor("inbux", job=project.job)
     result = sensor.evaluate_tick(build_sensor_context(instance=project.instance))
     assert "no landing named inbux; it has: inbox" in (result.skip_message or "")
+
+
+def fails_for_want_of_memory(project: Project, request: RunRequest, state: State) -> None:
+    """What the launcher makes of a run whose worker the kernel has killed after it opened its batch."""
+    run_id = project.execute(request, killed=True)
+    frozen = {FROZEN_TAG: json.dumps({"run_id": run_id})}
+    project.instance.add_run_tags(run_id, {**frozen, **state_tags(state)})
+
+
+def test_a_batch_out_of_memory_is_narrowed_only_when_its_last_run_was(project):
+    project.land(a="1", b="2")
+    (request,) = project.requests()
+    fails_for_want_of_memory(project, request, State.PENDING)
+    assert isinstance(project.tick(), SkipReason)
+    assert project.open_batches() == {(2, 1)}, "it waits for the retry"
+    fails_for_want_of_memory(project, request, State.FINAL)
+    project.tick()
+    # Not the same files once more, as after any other kill: they would need as much memory.
+    assert project.open_batches() == {(1, 1)}
+    project.drive()
+    assert project.states() == {"a": "done", "b": "done"}
+
+
+def test_the_retry_of_a_run_by_hand_finds_the_files_that_it_claimed(project):
+    project.land(a="1")
+    run = project.instance.create_run_for_job(project.job)
+    with project.database.begin() as connection:
+        claimed = ledger.claim(connection, "inbox", max_files=10, max_bytes=10**9, run_id=run.run_id)
+        tags = batch_tags(connection, run)
+        assert tags == {"slipway/landing": "inbox", "slipway/batch": claimed.id}
+        assert batch_tags(connection, run.with_tags(tags)) == {}
+    project.job.execute_in_process(instance=project.instance, tags=tags)
+    assert project.states() == {"a": "done"}
+    assert project.rows() == 1
+
+
+# A landing and its sensors
+
+
+def ticks(database: Engine, *consumers: str) -> list[str]:
+    """Who serves the landing after each tick."""
+    found = []
+    for consumer in consumers:
+        with database.begin() as connection:
+            found.append(serve(connection, "inbox", consumer))
+    return found
+
+
+def let_pass(database: Engine, seconds: int) -> None:
+    with database.begin() as connection:
+        for column in ("seen_at", "rival_since", "rival_seen_at"):
+            connection.execute(
+                text(
+                    f"UPDATE slipway_ledger.landing_consumer SET {column} = {column} - interval '{seconds} s'"
+                )
+            )
+
+
+def test_a_second_sensor_on_a_landing_waits_while_the_first_ticks(project):
+    database = project.database
+    assert ticks(database, "a", "b", "a", "b") == ["a"] * 4
+    for _ in range(10):
+        let_pass(database, 20)
+        assert ticks(database, "b", "a") == ["a", "a"]
+
+
+def test_a_sensor_that_is_gone_or_turned_off_is_followed_by_the_other(project):
+    database = project.database
+    assert ticks(database, "old name", "new name") == ["old name"] * 2
+    served = []
+    for _ in range(5):
+        let_pass(database, 20)
+        served += ticks(database, "new name")
+    assert served == ["old name", "old name", "new name", "new name", "new name"]
+    assert ticks(database, "old name") == ["new name"]
+
+
+def test_a_stop_of_the_daemon_does_not_give_the_landing_to_the_other_sensor(project):
+    database = project.database
+    ticks(database, "a", "b", "a", "b")
+    let_pass(database, 3600)
+    assert ticks(database, "b", "a", "b") == ["a"] * 3
+
+
+def test_the_tick_of_a_second_sensor_says_why_it_waits(project):
+    ticks(project.database, "shop:inbox_landing")
+    project.land(a="1")
+    sensor = landing_sensor("inbox", job=project.job, name="another")
+    result = sensor.evaluate_tick(build_sensor_context(instance=project.instance))
+    assert result.run_requests == []
+    assert "The sensor shop:inbox_landing serves the landing inbox" in (result.skip_message or "")
+    assert project.states() == {"a": "new"}

@@ -24,12 +24,15 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def launcher(
-    tmp_path_factory: pytest.TempPathFactory, state: Path, postgres_server: EmbeddedPostgres
-) -> Iterator[Launching]:
-    root = tmp_path_factory.mktemp("platform")
-    (root / "platform.yaml").write_text(PLATFORM.replace("path: launched", f"path: {TESTS}"))
-    home = root / "home"
+def platform_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("platform") / "platform.yaml"
+    path.write_text(PLATFORM.replace("path: launched", f"path: {TESTS}"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def launcher(platform_file: Path, state: Path, postgres_server: EmbeddedPostgres) -> Iterator[Launching]:
+    home = platform_file.parent / "home"
     home.mkdir()
     target = ModuleTarget(
         module_name="launched.definitions",
@@ -40,7 +43,7 @@ def launcher(
     environment = {
         "SLIPWAY_RUNTIME": "process",
         "SLIPWAY_STATE": str(state),
-        "SLIPWAY_PLATFORM": str(root / "platform.yaml"),
+        "SLIPWAY_PLATFORM": str(platform_file),
         "SLIPWAY_POSTGRES_URL": postgres_server.url,
         "DAGSTER_HOME": str(home),
         "DAEMON_SECRET": "s3cret",

@@ -11,8 +11,10 @@ from urllib import request
 
 import psycopg2
 import pytest
+from dagster import DagsterInstance
 from sqlalchemy import text
 
+from doorway import Doorway
 from platform_home import environment
 from slipway import identity
 from slipway.aws import s3_client, sqs_client
@@ -78,6 +80,26 @@ def test_everything_is_there_and_a_repetition_changes_nothing(platform, env):
     )
 
 
+def test_a_location_with_a_duckdb_file_gets_a_pool_of_one_and_no_lake(platform, env, tmp_path: Path):
+    home = Path(env["DAGSTER_HOME"]) / "dagster.yaml"
+    home.write_text(home.read_text().replace("default_limit: 1", "default_limit: 5"))
+    assert "default_limit: 5" in home.read_text()
+    shop = platform.code_locations["shop"].model_copy(update={"duckdb_file": "shop.duckdb"})
+    with_file = platform.model_copy(
+        update={"code_locations": {"filed": shop, "shop": platform.code_locations["shop"]}}
+    )
+    with DagsterInstance.from_config(env["DAGSTER_HOME"]) as instance:
+        # as a run that came before the platform knew, or somebody in the UI, may have left it
+        instance.event_log_storage.set_concurrency_slots("duckdb_filed", 3)
+        for _ in range(2):
+            lines = run(with_file, env)
+            limits = {limit.name: limit for limit in instance.event_log_storage.get_pool_limits()}
+            assert (limits["duckdb_filed"].limit, limits["duckdb_filed"].from_default) == (1, False)
+    assert "The DuckDB file of filed has its pool, with a limit of one" in lines
+    schemas = query(env, "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'lake%'")
+    assert schemas == [("lake_shop",)]
+
+
 def test_two_at_once_make_one_platform(platform, env, tmp_path: Path):
     file = tmp_path / "platform.json"
     file.write_text(platform.model_dump_json(by_alias=True, exclude_unset=True))
@@ -136,6 +158,18 @@ def test_another_retention_replaces_the_rule_and_no_other(platform, env):
         "slipway-compute-logs": ("other/logs/", 7),
         "theirs": ("tmp/", 1),
     }
+
+
+def test_a_bucket_whose_notifications_may_not_be_set_is_a_warning(platform, env, s3_server):
+    """SNS or EventBridge may send its events, and the listing finds its files."""
+    with Doorway(s3_server.endpoint).serving() as door:
+        door.refuse = lambda method, path: method == "PUT" and "notification" in path
+        lines = run(platform, {**env, "SLIPWAY_S3_ENDPOINT": door.endpoint})
+    (warning,) = [line for line in lines if line.startswith("warning: ")]
+    assert f"does not let us send the events of {platform.landing['inbox'].bucket} to our queue" in warning
+    assert "AccessDenied" in warning
+    assert "arn:aws:sqs:us-east-1:" in warning
+    assert lines[-1] == "The platform is ready"
 
 
 def test_an_emptied_storage_is_noticed_before_anything_is_made(platform, env):

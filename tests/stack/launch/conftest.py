@@ -70,6 +70,8 @@ def project(engine: docker.DockerClient, network: Network) -> Iterator[str]:
     )
     for container in left:
         container.remove(v=True, force=True)
+    for volume in engine.volumes.list(filters={"name": f"{name}_duckdb_"}):
+        volume.remove()
     assert [container.name for container in left] == []
 
 

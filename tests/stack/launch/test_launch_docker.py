@@ -56,8 +56,10 @@ def test_a_run_is_a_container_with_its_profiles_limits(launcher: Launching, engi
     assert host["ReadonlyRootfs"]
     assert not host["Privileged"]
     assert container.attrs["Config"]["User"] == "10001:10001"
-    (scratch,) = container.attrs["Mounts"]
+    scratch, file = sorted(container.attrs["Mounts"], key=lambda mount: mount["Destination"])
     assert (scratch["Type"], scratch["Destination"]) == ("volume", "/tmp")
+    assert (file["Type"], file["Destination"], file["RW"]) == ("volume", "/var/lib/slipway/duckdb", True)
+    assert file["Name"] == f"{container.labels['slipway.project']}_duckdb_launched"
     assert container.labels["slipway.kind"] == "run"
     assert container.labels["slipway.location"] == "launched"
     assert container.labels["dagster/run_id"] == run_id
@@ -89,6 +91,27 @@ def test_a_run_is_a_container_with_its_profiles_limits(launcher: Launching, engi
         container_of(engine, run_id)
     with pytest.raises(docker.errors.NotFound):
         engine.volumes.get(volume)
+    assert engine.volumes.get(file["Name"])
+
+
+def test_the_duckdb_file_outlives_its_runs_also_a_killed_one(
+    launcher: Launching, engine: docker.DockerClient
+):
+    first = launcher.run("visiting")
+    ended(engine, first)
+    assert launcher.status(first) is DagsterRunStatus.SUCCESS, launcher.story(first)
+    sweep(launcher.instance)
+
+    killed = launcher.run("visiting", config={"visit": {"config": {"until": "/nowhere"}}})
+    launcher.says(killed, "has the file")
+    waiting = launcher.run("visiting_without_pool")
+    launcher.says(
+        waiting, "Waiting for /var/lib/slipway/duckdb/launched.duckdb: a process of another container"
+    )
+    container_of(engine, killed).kill()
+    ended(engine, waiting)
+    assert launcher.status(waiting) is DagsterRunStatus.SUCCESS, launcher.story(waiting)
+    assert f"visits: ['{first}', '{waiting}']" in launcher.messages(waiting)
 
 
 def test_limits_are_capped_to_the_engines_host_with_a_warning(
@@ -109,23 +132,71 @@ def test_a_memory_request_above_the_host_is_refused(launcher: Launching, engine:
     assert f"this host has {readable(engine.info()['MemTotal'])}" in launcher.failure(run_id)
 
 
-@pytest.mark.parametrize("job", ["eating", "eating_in_a_step_process"])
-def test_out_of_memory_is_said(launcher: Launching, engine: docker.DockerClient, job: str):
-    run_id = launcher.run(job, config={"eat": {"config": {"mebibytes": 1500}}})
-    container = ended(engine, run_id)
-    assert container.attrs["State"]["OOMKilled"]
-    sweep(launcher.instance)
+def starved(launcher: Launching, engine: docker.DockerClient, job: str, mebibytes: int) -> str:
+    """A run that the kernel stops at the 640 MiB of its profile; its id."""
+    run_id = launcher.run(
+        job, config={"eat": {"config": {"mebibytes": mebibytes}}}, tags={"slipway/profile": "tight"}
+    )
+    assert ended(engine, run_id).attrs["State"]["OOMKilled"]
+    return run_id
+
+
+def test_a_step_process_out_of_memory_fails_its_run_with_that_reason_and_is_retried(
+    launcher: Launching, engine: docker.DockerClient
+):
+    run_id = starved(launcher, engine, "eating_in_a_step_process", 560)
+    # Before any sweep: the run's own processes have said it, and nobody takes the run for lost.
     assert launcher.status(run_id) is DagsterRunStatus.FAILURE
-    expected = "memory limit of 1Gi of profile 'small'; the next larger profile is 'medium'"
-    assert any(expected in message for message in launcher.messages(run_id)), launcher.story(run_id)
+    reason = launcher.failure(run_id)
+    assert reason.startswith("Out of memory: the kernel killed step 'eat', or a process of it,"), reason
+    assert "at the memory limit of 640Mi of profile 'tight' (peak 6" in reason
+    assert "MiB); it is retried on profile 'small' (retry 1 of 1)." in reason
+    assert launcher.tags(run_id)["dagster/will_retry"] == "true"
+
+    sweep(launcher.instance)
+    retry = launcher.retried(run_id)
+    container = ended(engine, retry)
+    assert container.attrs["HostConfig"]["Memory"] == 2**30
+    assert launcher.status(retry) is DagsterRunStatus.SUCCESS, launcher.story(retry) + str(container.logs())
+    assert launcher.tags(retry)["slipway/profile"] == "small"
+    assert launcher.tags(retry)["slipway/profile_source"] == "run"
+    launcher.retry_pending()
+    assert len(launcher.children(run_id)) == 1
 
 
-def test_monitoring_learns_of_an_out_of_memory_kill(launcher: Launching, engine: docker.DockerClient):
-    run_id = launcher.run("eating", config={"eat": {"config": {"mebibytes": 1500}}})
-    ended(engine, run_id)
+def test_a_run_out_of_memory_is_retried_no_more_than_its_profile_says(
+    launcher: Launching, engine: docker.DockerClient
+):
+    run_id = starved(launcher, engine, "eating", 1500)
     launcher.monitor()
     assert launcher.status(run_id) is DagsterRunStatus.FAILURE
-    assert "Out of memory" in launcher.failure(run_id)
+    reason = launcher.failure(run_id)
+    assert "the kernel killed the run, or a process of it, at the memory limit of 640Mi" in reason
+    assert "it is retried on profile 'small' (retry 1 of 1)" in reason
+
+    retry = launcher.retried(run_id)
+    assert ended(engine, retry).attrs["State"]["OOMKilled"]
+    sweep(launcher.instance)
+    reason = launcher.failure(retry)
+    assert "at the memory limit of 1Gi of profile 'small'" in reason
+    assert "this was retry 1 of 1 on a larger profile; the next larger profile is 'medium'" in reason
+    assert launcher.tags(retry)["dagster/will_retry"] == "false"
+    launcher.retry_pending()
+    launcher.other_retries(retry)
+    assert launcher.children(retry) == []
+
+
+def test_a_run_that_got_over_a_kill_is_not_failed(launcher: Launching, engine: docker.DockerClient):
+    run_id = launcher.run(
+        "eating_once",
+        config={"eat_once": {"config": {"mebibytes": 560}}},
+        tags={"slipway/profile": "tight"},
+    )
+    assert ended(engine, run_id).attrs["State"]["OOMKilled"]
+    sweep(launcher.instance)
+    launcher.retry_pending()
+    assert launcher.status(run_id) is DagsterRunStatus.SUCCESS, launcher.story(run_id)
+    assert "slipway/out_of_memory" not in launcher.tags(run_id)
 
 
 @pytest.mark.parametrize("job", ["waiting", "waiting_in_a_step_process"])

@@ -123,6 +123,11 @@ ARITHMETIC_12GI = (
             "code_locations.memory: 'memory' is a database of DuckDB's own; choose another name, such as memory_data",
         ),
         (
+            "code_locations: {s: {path: p, image: {repository: a, tag: b}, duckdb_file: Temp.duckdb}}",
+            "code_locations.s.duckdb_file: 'Temp' is a database of DuckDB's own; "
+            "choose another name, such as Temp_data.duckdb",
+        ),
+        (
             "code_locations: {s: {path: p, image: {repository: a, tag: b}, env: {SLIPWAY_STATE: x}}}",
             "code_locations.s.env.SLIPWAY_STATE: the platform sets this itself; choose another name",
         ),
@@ -167,10 +172,69 @@ def test_what_does_not_go_together(text: str, said: str) -> None:
         "{lake: {bucket: data, prefix: lake/}, landing: {a: {bucket: data, prefix: in/}, b: {bucket: data, prefix: inner/}}}",
         "{storage: {other: {}}, lake: {bucket: data}, landing: {a: {bucket: data, storage_ref: other}}}",
         "postgres: {bundled: true}",
+        "code_locations: {s: {path: p, image: {repository: a, tag: b}, duckdb_file: complex-stories_2.duckdb}}",
         "postgres: {bundled: false, host: db, user: {env: U}}",
     ],
 )
 def test_what_does(text: str) -> None:
+    loader.parse(text, "p.yaml")
+
+
+def ladder(small: str, large: str = "limits: {memory: 4Gi}") -> str:
+    return f"infrastructure: {{resource_profiles: {{small: {{{small}}}, large: {{{large}}}}}}}"
+
+
+ON_OOM = "infrastructure.resource_profiles.small.on_oom"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (ladder("on_oom: lagre"), f"{ON_OOM}: there is no resource profile 'lagre'; did you mean 'large'?"),
+        # What is no larger is no suggestion.
+        (
+            ladder("limits: {memory: 2Gi}, on_oom: smal"),
+            f"{ON_OOM}: there is no resource profile 'smal'; there is: large",
+        ),
+        (ladder("on_oom: small"), f"{ON_OOM}: is the profile itself; name one with a larger limits.memory"),
+        (
+            ladder("limits: {memory: 4Gi}, on_oom: large"),
+            f"{ON_OOM}: 'large' has 4 GiB of memory, and 'small' 4 GiB; name a profile with a larger limits.memory",
+        ),
+        # A request raises a limit that is left out.
+        (
+            ladder("requests: {memory: 2Gi}, on_oom: default"),
+            f"{ON_OOM}: 'default' has 1 GiB of memory, and 'small' 2 GiB; name a profile with a larger limits.memory",
+        ),
+        (
+            ladder("max_oom_retries: 2"),
+            f"{ON_OOM.removesuffix('on_oom')}max_oom_retries: changes nothing without on_oom; "
+            "name the larger profile to retry on in on_oom, or remove it",
+        ),
+        (
+            ladder("on_oom: large, max_oom_retries: 11"),
+            f"{ON_OOM.removesuffix('on_oom')}max_oom_retries: 11 is too large, the most is 10",
+        ),
+        (
+            ladder("on_oom: large, max_oom_retries: -1"),
+            f"{ON_OOM.removesuffix('on_oom')}max_oom_retries: -1 is too small, the least is 0",
+        ),
+    ],
+)
+def test_what_follows_a_run_out_of_memory_must_be_larger(text: str, said: str) -> None:
+    assert problems(text) == [said]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ladder("on_oom: large, max_oom_retries: 0"),
+        ladder("limits: {memory: 768Mi}, on_oom: default"),
+        # Another mistake is told alone.
+        ladder("on_oom: large", "requests: {memory: 3Gi}"),
+    ],
+)
+def test_a_larger_one_may_follow(text: str) -> None:
     loader.parse(text, "p.yaml")
 
 

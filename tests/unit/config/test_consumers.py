@@ -17,6 +17,8 @@ CONSUMERS = {
     "infrastructure.resource_profiles.<name>.limits.memory": "config/checks.py",
     "infrastructure.resource_profiles.<name>.limits.ephemeral-storage": "config/checks.py",
     "infrastructure.resource_profiles.<name>.env.<name>": "profiles/resolving.py",
+    "infrastructure.resource_profiles.<name>.on_oom": "profiles/resolving.py",
+    "infrastructure.resource_profiles.<name>.max_oom_retries": "profiles/resolving.py",
     "observability.compute_logs.enabled": "logs/manager.py",
     "observability.compute_logs.storage_ref": "logs/settings.py",
     "observability.compute_logs.bucket": "logs/settings.py",
@@ -50,6 +52,7 @@ CONSUMERS = {
     "code_locations.<name>.image.tag": "config/model.py",
     "code_locations.<name>.python": "ops/compose.py",
     "code_locations.<name>.profile": "profiles/resolving.py",
+    "code_locations.<name>.duckdb_file": "launch/environment.py",
     "code_locations.<name>.env.<name>": "launch/environment.py",
     "defaults.profile": "profiles/resolving.py",
 }

@@ -262,6 +262,23 @@ SHOP = "code_locations: {shop: {path: code, image: {repository: shop, tag: x}"
         ("postgres: {host: /var/run/postgresql}", "postgres.host: '/var/run/postgresql' is no host name or address"),
         ("code_locations: {s: {path: p, image: {repository: 'Repo/X:1', tag: b}}}", "code_locations.s.image.repository: 'Repo/X:1' is no image repository: lower case, without the tag; did you mean 'repo/x'?"),
         ("code_locations: {s: {path: p, image: {repository: a, tag: 'a b'}}}", "code_locations.s.image.tag: 'a b' is no image tag"),
+        *(
+            (
+                f"{SHOP}, duckdb_file: {written}}}}}",
+                f"code_locations.shop.duckdb_file: '{value}' is no name of a DuckDB file: no folder, letters, digits, _ and -, "
+                f"a letter first, .duckdb or .db last{hint}",
+            )
+            for written, value, hint in (
+                ("data/shop.duckdb", "data/shop.duckdb", "; did you mean 'shop.duckdb'?"),
+                ("../shop.db", "../shop.db", "; did you mean 'shop.db'?"),
+                ("my shop", "my shop", "; did you mean 'my_shop.duckdb'?"),
+                ("a.b.DuckDB", "a.b.DuckDB", "; did you mean 'a_b.duckdb'?"),
+                ("'..'", "..", ""),
+                ("''", "", ""),
+                ("'1.db'", "1.db", ""),
+                (f"{'a' * 64}.db", f"{'a' * 64}.db", ""),
+            )
+        ),
         # Quantities
         (
             "infrastructure: {resource_profiles: {p: {limits: {memory: 4GB}}}}",

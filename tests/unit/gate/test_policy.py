@@ -45,6 +45,14 @@ BODY: dict[str, Any] = {
     },
 }
 
+FILES = Boundary(
+    project="shop", network="shop_backend", images=BOUNDARY.images, duckdb_files=frozenset({"ecommerce"})
+)
+"""The same with a DuckDB file for one of the locations."""
+
+MOUNT = {"Type": "volume", "Source": "shop_duckdb_ecommerce", "Target": "/var/lib/slipway/duckdb"}
+WITH_FILE: dict[str, Any] = {**BODY, "HostConfig": {**BODY["HostConfig"], "Mounts": [MOUNT]}}
+
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -82,6 +90,43 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "the host's processes": (lambda b: b["HostConfig"].update(PidMode="host"), "'PidMode'"),
     "the host's IPC": (lambda b: b["HostConfig"].update(IpcMode="host"), "'IpcMode'"),
     "the host's users": (lambda b: b["HostConfig"].update(UsernsMode="host"), "'UsernsMode'"),
+    "the host's messages": (lambda b: b["HostConfig"].update(IpcMode="host"), "'IpcMode'"),
+    "the host's name": (lambda b: b["HostConfig"].update(UTSMode="host"), "'UTSMode'"),
+    "the host's control groups": (lambda b: b["HostConfig"].update(CgroupnsMode="host"), "'CgroupnsMode'"),
+    "kernel settings": (
+        lambda b: b["HostConfig"].update(Sysctls={"kernel.core_pattern": "|/bin/sh"}),
+        "'Sysctls'",
+    ),
+    "other limits": (
+        lambda b: b["HostConfig"].update(Ulimits=[{"Name": "core", "Soft": -1, "Hard": -1}]),
+        "'Ulimits'",
+    ),
+    "bare paths of /proc": (lambda b: b["HostConfig"].update(MaskedPaths=[]), "'MaskedPaths'"),
+    "a writable /proc": (lambda b: b["HostConfig"].update(ReadonlyPaths=[]), "'ReadonlyPaths'"),
+    "a device by request": (
+        lambda b: b["HostConfig"].update(DeviceRequests=[{"Count": -1, "Capabilities": [["gpu"]]}]),
+        "'DeviceRequests'",
+    ),
+    "devices by rule": (
+        lambda b: b["HostConfig"].update(DeviceCgroupRules=["a *:* rwm"]),
+        "'DeviceCgroupRules'",
+    ),
+    "groups": (lambda b: b["HostConfig"].update(GroupAdd=["0"]), "'GroupAdd'"),
+    "names of hosts": (lambda b: b["HostConfig"].update(ExtraHosts=["s3:10.0.0.1"]), "'ExtraHosts'"),
+    "links": (lambda b: b["HostConfig"].update(Links=["gate"]), "'Links'"),
+    "never killed": (lambda b: b["HostConfig"].update(OomKillDisable=True), "'OomKillDisable'"),
+    "killed last": (lambda b: b["HostConfig"].update(OomScoreAdj=-1000), "'OomScoreAdj'"),
+    "another log": (
+        lambda b: b["HostConfig"].update(LogConfig={"Type": "syslog", "Config": {}}),
+        "'LogConfig'",
+    ),
+    "a file on the host": (
+        lambda b: b["HostConfig"].update(ContainerIDFile="/etc/cron.d/x"),
+        "'ContainerIDFile'",
+    ),
+    "a health check": (lambda b: b.update(Healthcheck={"Test": ["CMD", "id"]}), "'Healthcheck'"),
+    "a build trigger": (lambda b: b.update(OnBuild=["RUN id"]), "'OnBuild'"),
+    "another working directory": (lambda b: b.update(WorkingDir="/"), "'WorkingDir'"),
     "an added capability": (lambda b: b["HostConfig"].update(CapAdd=["SYS_ADMIN"]), "'CapAdd'"),
     "capabilities kept": (lambda b: b["HostConfig"].update(CapDrop=["NET_RAW"]), "CapDrop must be"),
     "a device": (
@@ -151,6 +196,109 @@ def test_hostile_bodies_are_refused(case: str) -> None:
     change(body)
     with pytest.raises(Refused, match=reason):
         create(json.dumps(body).encode())
+
+
+def test_the_volume_of_the_locations_duckdb_file_goes_through_unchanged() -> None:
+    assert create_body(FILES, json.dumps(WITH_FILE).encode(), NAME) == WITH_FILE
+
+
+def mounts(*given: object) -> Change:
+    return lambda body: body["HostConfig"].update(Mounts=list(given))
+
+
+def mount(**change: object) -> Change:
+    return mounts({**MOUNT, **change})
+
+
+LOCAL_BIND = {"Name": "local", "Options": {"type": "none", "o": "bind", "device": "/"}}
+
+HOSTILE_MOUNTS: dict[str, tuple[Change, str]] = {
+    "none where one belongs": (lambda b: b["HostConfig"].pop("Mounts"), "Mounts missing"),
+    "an empty list": (mounts(), "Mounts must be"),
+    "no list": (lambda b: b["HostConfig"].update(Mounts=MOUNT), "Mounts must be"),
+    "null": (lambda b: b["HostConfig"].update(Mounts=None), "Mounts must be"),
+    "twice the same": (mounts(MOUNT, MOUNT), "Mounts must be"),
+    "a second one": (
+        mounts(MOUNT, {**MOUNT, "Source": "/", "Type": "bind", "Target": "/h"}),
+        "Mounts must be",
+    ),
+    "a folder of the host": (mount(Type="bind", Source="/"), "Mounts must be"),
+    "a folder of the host as a volume": (mount(Source="/etc"), "Mounts must be"),
+    "the volume's folder on the host": (
+        mount(Type="bind", Source="/var/lib/docker/volumes/shop_duckdb_ecommerce/_data"),
+        "Mounts must be",
+    ),
+    "a bind by the volume's name": (mount(Type="bind"), "Mounts must be"),
+    "a tmpfs": (mount(Type="tmpfs"), "Mounts must be"),
+    "a named pipe": (mount(Type="npipe"), "Mounts must be"),
+    "an image": (mount(Type="image", Source="slipway/veteran:0.1.0"), "Mounts must be"),
+    "a cluster volume": (mount(Type="cluster"), "Mounts must be"),
+    "a type in another case": (mount(Type="Volume"), "Mounts must be"),
+    "another location's volume": (mount(Source="shop_duckdb_veteran"), "Mounts must be"),
+    "another project's volume": (mount(Source="other_duckdb_ecommerce"), "Mounts must be"),
+    "the database's volume": (mount(Source="shop_postgres"), "Mounts must be"),
+    "the gate's socket": (mount(Source="shop_gate"), "Mounts must be"),
+    "a name with a slash": (mount(Source="shop_duckdb_ecommerce/../shop_gate"), "Mounts must be"),
+    "a name with more behind it": (mount(Source="shop_duckdb_ecommerce\n"), "Mounts must be"),
+    "an anonymous volume": (mount(Source=""), "Mounts must be"),
+    "another folder": (mount(Target="/opt/venv"), "Mounts must be"),
+    "a folder by another way": (mount(Target="/var/lib/slipway/duckdb/../../../../etc"), "Mounts must be"),
+    "a folder with a slash": (mount(Target="/var/lib/slipway/duckdb/"), "Mounts must be"),
+    "a driver's options": (mount(VolumeOptions={"DriverConfig": LOCAL_BIND}), "Mounts must be"),
+    "a driver": (mount(VolumeOptions={"DriverConfig": {"Name": "vieux/sshfs"}}), "Mounts must be"),
+    "a part of the volume": (mount(VolumeOptions={"Subpath": "../.."}), "Mounts must be"),
+    "labels of the volume": (mount(VolumeOptions={"Labels": {"a": "b"}}), "Mounts must be"),
+    "no copy": (mount(VolumeOptions={"NoCopy": True}), "Mounts must be"),
+    "empty options": (mount(VolumeOptions={}), "Mounts must be"),
+    "propagation": (mount(BindOptions={"Propagation": "rshared"}), "Mounts must be"),
+    "a folder made on the host": (mount(BindOptions={"CreateMountpoint": True}), "Mounts must be"),
+    "read-only": (mount(ReadOnly=True), "Mounts must be"),
+    "a key in another case beside ours": (mount(source="/"), "is given twice"),
+    "the volume as a bind": (
+        lambda b: b["HostConfig"].update(Binds=["shop_duckdb_ecommerce:/var/lib/slipway/duckdb"]),
+        "'Binds'",
+    ),
+    "the volume as a bind, relabelled": (
+        lambda b: b["HostConfig"].update(Binds=["shop_duckdb_ecommerce:/var/lib/slipway/duckdb:z"]),
+        "'Binds'",
+    ),
+    "a relative bind": (lambda b: b["HostConfig"].update(Binds=["../../etc:/etc:Z"]), "'Binds'"),
+    "no binds at all": (lambda b: b["HostConfig"].update(Binds=[]), "'Binds'"),
+    "the driver of volumes": (lambda b: b["HostConfig"].update(VolumeDriver="local"), "'VolumeDriver'"),
+    "volumes of another run": (
+        lambda b: b["HostConfig"].update(VolumesFrom=[f"slipway-run-{RUN}:rw"]),
+        "'VolumesFrom'",
+    ),
+    "a tmpfs over it": (
+        lambda b: b["HostConfig"].update(Tmpfs={"/var/lib/slipway/duckdb": "exec"}),
+        "'Tmpfs'",
+    ),
+    "an anonymous volume over it": (
+        lambda b: b.update(Volumes={"/tmp": {}, "/var/lib/slipway/duckdb": {}}),
+        "Volumes must be",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_MOUNTS)
+def test_any_other_mount_is_refused(case: str) -> None:
+    change, reason = HOSTILE_MOUNTS[case]
+    body = copy.deepcopy(WITH_FILE)
+    change(body)
+    with pytest.raises(Refused, match=reason):
+        create_body(FILES, json.dumps(body).encode(), NAME)
+
+
+def test_a_location_without_a_duckdb_file_has_no_mounts_not_even_that_of_another() -> None:
+    body = copy.deepcopy(WITH_FILE)
+    body["Labels"]["slipway.location"] = "veteran"
+    body["Image"] = "slipway/veteran:0.1.0"
+    for source in ("shop_duckdb_ecommerce", "shop_duckdb_veteran"):
+        body["HostConfig"]["Mounts"] = [{**MOUNT, "Source": source}]
+        with pytest.raises(Refused, match="'Mounts' is not allowed"):
+            create_body(FILES, json.dumps(body).encode(), NAME)
+    del body["HostConfig"]["Mounts"]
+    assert create_body(FILES, json.dumps(body).encode(), NAME) == body
 
 
 @pytest.mark.parametrize(
@@ -226,6 +374,28 @@ REFUSED = [
     ("POST", "/v1.45/containers/prune"),
     ("POST", "/v1.45/swarm/init"),
     ("GET", "/v1.45/plugins"),
+    ("POST", "/v1.45/commit?container=x&repo=slipway/ecommerce&tag=0.1.0"),
+    ("POST", "/v1.45/images/load"),
+    ("POST", "/v1.45/images/debian/tag?repo=slipway/ecommerce&tag=0.1.0"),
+    ("DELETE", "/v1.45/images/slipway/ecommerce:0.1.0"),
+    ("GET", "/v1.45/images/x/get"),
+    ("GET", "/v1.45/volumes/shop_duckdb_ecommerce"),
+    ("DELETE", "/v1.45/volumes/shop_duckdb_ecommerce?force=1"),
+    ("POST", "/v1.45/volumes/prune"),
+    ("POST", "/v1.45/networks/create"),
+    ("POST", "/v1.45/plugins/pull?remote=x"),
+    ("POST", "/v1.45/secrets/create"),
+    ("GET", "/v1.45/system/df"),
+    ("POST", "/v1.45/auth"),
+    ("GET", "/v1.45/distribution/debian/json"),
+    ("GET", "/v1.45/containers/x/top?ps_args=aux"),
+    ("GET", "/v1.45/containers/x/stats"),
+    ("GET", "/v1.45/containers/x/changes"),
+    ("POST", "/v1.45/containers/x/resize?h=1&w=1"),
+    ("POST", "/v1.45/containers/x/restart"),
+    ("POST", "/v1.45/containers/x/pause"),
+    ("POST", "/v1.45/containers/x/attach/ws"),
+    ("HEAD", "/v1.45/containers/x/archive?path=/"),
     ("POST", "/grpc"),
     ("POST", "/session"),
     ("GET", "/"),
@@ -237,6 +407,13 @@ REFUSED = [
     ("GET", "/containers/x/../y/exec/json"),
     ("GET", "/containers/../containers/x/json"),
     ("GET", "/containers/%2e%2e/json"),
+    ("GET", "/containers/%252e%252e/json"),
+    ("GET", "/containers/..%2f..%2fimages/json"),
+    ("GET", "/containers/x/json;a"),
+    ("GET", "/containers/x/json#/../exec"),
+    ("GET", "/containers\\x\\json"),
+    ("POST", "/containers/x/start/../exec"),
+    ("POST", "/containers/x/start%0d%0aX: y"),
     ("GET", "/containers/x%2fexec/json"),
     ("GET", "/containers/x/json/"),
     ("GET", "/containers/x/json%00"),

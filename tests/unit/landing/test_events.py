@@ -80,8 +80,38 @@ def test_event_names_with_the_prefix_of_some_emulators():
         '{"Type": "Notification", "Message": "no json"}',
         '{"source": "aws.s3", "detail": {}}',
         '{"hello": "world"}',
+        '{"\\u0000\\u202e\\ud800": 1}',
+        "[" * 100_000,
+        '{"Records":' + "[" * 100_000,
+        json.dumps(s3_message("")),
+        json.dumps(s3_message("k" * 1025)),
+        json.dumps(s3_message("half a pair: \ud800")),
+        '{"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": {"key": "\\udfff"}}}',
     ],
 )
 def test_what_is_no_s3_message_is_refused(body):
-    with pytest.raises(UnknownMessage):
+    """With a reason that SQS takes as an attribute of the dead letter: no control characters."""
+    with pytest.raises(UnknownMessage) as refused:
         hints(body)
+    assert str(refused.value)
+    assert str(refused.value).isascii()
+    assert str(refused.value).isprintable()
+
+
+def test_the_longest_key_is_taken():
+    assert hints(json.dumps(s3_message("k" * 1024))) == [Hint("inbox", "k" * 1024)]
+
+
+def test_sns_that_asks_to_confirm_says_where():
+    body = json.dumps({"Type": "SubscriptionConfirmation", "SubscribeURL": "https://sns.example/?Token=1"})
+    with pytest.raises(UnknownMessage, match=r"confirm a subscription; visit https://sns\.example/\?Token=1"):
+        hints(body)
+
+
+def test_event_bridge_through_sns():
+    inner = {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "detail": {"bucket": {"name": "inbox"}, "object": {"key": "a b"}},
+    }
+    assert hints(json.dumps({"Type": "Notification", "Message": json.dumps(inner)})) == [Hint("inbox", "a b")]

@@ -75,6 +75,12 @@ def test_a_lost_worker_may_have_been_bad_luck_once():
     assert verdict(Fault.LOST, Attempt(files=1, attempt=2)) == Quarantine()
 
 
+def test_runs_that_dagster_repeated_itself_count():
+    assert verdict(Fault.LOST, Attempt(files=8, attempt=1), runs=2) == Split()
+    assert isinstance(verdict(Fault.LOST, Attempt(files=1, attempt=1), runs=2), Retry)
+    assert verdict(Fault.LOST, Attempt(files=1, attempt=2), runs=2) == Quarantine()
+
+
 def test_when_everything_fails_halving_slows_down():
     assert verdict(Fault.STEP, Attempt(8, 1, kin_done=0, kin_quarantined=5)) == Split(HOPELESS_DELAY)
     assert verdict(Fault.STEP, Attempt(8, 1, kin_done=1, kin_quarantined=5)) == Split()

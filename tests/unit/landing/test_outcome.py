@@ -5,7 +5,9 @@ from dagster import DagsterInstance, job, op
 from slipway.config.errors import UserError
 from slipway.identity import StorageUnreachable
 from slipway.landing import outcome
+from slipway.landing.download import LandingDenied, LandingUnavailable
 from slipway.landing.isolation import Fault
+from slipway.resources import LakeUnavailable
 
 
 @pytest.mark.parametrize(
@@ -14,6 +16,9 @@ from slipway.landing.isolation import Fault
         (StorageUnreachable("S3 says 503"), Fault.SURROUNDINGS),
         (UserError("the lake of shop has no catalogue yet"), Fault.SURROUNDINGS),
         (ConnectionClosedError(endpoint_url="http://s3"), Fault.SURROUNDINGS),
+        (LakeUnavailable("server closed the connection"), Fault.SURROUNDINGS),
+        (LandingDenied("AccessDenied"), Fault.SURROUNDINGS),
+        (LandingUnavailable("Read timeout"), Fault.SURROUNDINGS),
         (ValueError("line 3 is no order"), Fault.STEP),
     ],
 )

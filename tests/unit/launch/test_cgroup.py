@@ -86,6 +86,6 @@ def test_v1_limits_memory_and_swap_together_and_cpu_apart(tmp_path):
 @pytest.mark.parametrize(("version", "name"), [(1, "memory.oom_control"), (2, "memory.events")])
 def test_oom_kills_are_counted(tmp_path, version, name):
     made = cgroup.Group(version, tmp_path, None)
-    assert made.oom_kills() == 0
+    assert made.account.kills() == 0
     (tmp_path / name).write_text("oom 7\noom_kill_disable 0\nunder_oom 0\noom_kill 2\noom_group_kill 0\n")
-    assert made.oom_kills() == 2
+    assert made.account.kills() == 2

@@ -7,6 +7,8 @@ import pytest
 
 from slipway.config.errors import UserError
 from slipway.config.loader import parse
+from slipway.gate import policy
+from slipway.gate.policy import Boundary
 from slipway.launch.adapter import WorkOrder
 from slipway.launch.docker import DockerAdapter, create_body
 from slipway.launch.runtimes import adapter
@@ -23,18 +25,19 @@ infrastructure:
 )
 
 
-def order(profile):
-    return WorkOrder(
-        run_id="abc",
-        job_name="job",
-        location="one",
-        image="one:1",
-        python="/opt/venv/bin/python",
-        folder=Path("one"),
-        arguments="{}",
-        env={"B": "2", "A": "1=1"},
-        profile=resolve(PLATFORM, "one", run_tag=profile),
-    )
+def order(profile, **more):
+    given = {
+        "run_id": "abc",
+        "job_name": "job",
+        "location": "one",
+        "image": "one:1",
+        "python": "/opt/venv/bin/python",
+        "folder": Path("one"),
+        "arguments": "{}",
+        "env": {"B": "2", "A": "1=1"},
+        "profile": resolve(PLATFORM, "one", run_tag=profile),
+    }
+    return WorkOrder(**{**given, **more})
 
 
 def test_the_whole_body():
@@ -64,6 +67,22 @@ def test_the_whole_body():
             "NetworkMode": "n",
         },
     }
+
+
+def test_a_location_with_a_duckdb_file_has_its_own_volume_and_nothing_else_changes():
+    plain = create_body(order("odd"), project="p", network="n")
+    body = create_body(order("odd", has_duckdb_file=True), project="p", network="n")
+    (mount,) = body["HostConfig"].pop("Mounts")
+    assert mount == {"Type": "volume", "Source": "p_duckdb_one", "Target": "/var/lib/slipway/duckdb"}
+    assert body == plain
+
+
+def test_the_gate_takes_the_bodies_that_the_launcher_makes():
+    run = "0f6a2f0c-7a10-4c4e-9b6a-3f1f0a6b5c11"
+    for with_file in (False, True):
+        boundary = Boundary("p", "n", {"one": "one:1"}, frozenset({"one"} if with_file else ()))
+        made = create_body(order("odd", run_id=run, has_duckdb_file=with_file), project="p", network="n")
+        assert policy.create_body(boundary, json.dumps(made).encode(), f"slipway-run-{run}") == made
 
 
 def test_numbers_are_integers_that_json_keeps():

@@ -65,7 +65,9 @@ def platform(tmp_path):
 
 def environment(platform, env=ENV, location="one"):
     profile = resolve(platform, location)
-    return run_environment(platform, location, profile, env, base={"HOME": "/tmp"}, scratch="/tmp")
+    return run_environment(
+        platform, location, profile, env, base={"HOME": "/tmp"}, scratch="/tmp", duckdb_folder="/files"
+    )
 
 
 def test_a_location_gets_its_own_values_and_no_other_gets_them(platform):
@@ -132,6 +134,16 @@ def test_bundled_addresses_are_passed_on(platform):
         environment(platform, {**ENV, "SLIPWAY_S3_ENDPOINT": "http://s3"})["SLIPWAY_S3_ENDPOINT"]
         == "http://s3"
     )
+
+
+def test_the_duckdb_file_is_known_to_runs_of_its_location_alone(tmp_path):
+    (tmp_path / "password").write_text("p@ss")
+    text = TEXT.replace("PASSWORD_FILE", str(tmp_path / "password"))
+    platform = parse(
+        text.replace("    path: one\n", "    path: one\n    duckdb_file: shop.db\n"), "platform.yaml"
+    )
+    assert environment(platform)["SLIPWAY_DUCKDB_FILE"] == "/files/shop.db"
+    assert "SLIPWAY_DUCKDB_FILE" not in environment(platform, {**ENV, "SLIPWAY_DUCKDB_FILE": "x"}, "two")
 
 
 def test_materialisations_are_told_the_profile_in_words(platform):

@@ -1,5 +1,6 @@
 """What a launch freezes on a run, and what a re-execution makes of its parent's tags."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -30,6 +31,12 @@ def decided(name=None, run_id="one"):
 
 def test_what_was_frozen_is_read_back():
     assert frozen.read(decided().tags(), "one") == decided()
+
+
+def test_what_an_earlier_version_froze_is_read():
+    value = json.loads(decided().tags()["slipway/frozen"])
+    del value["oom"], value["profile"]["on_oom"], value["profile"]["max_oom_retries"]
+    assert frozen.read({"slipway/frozen": json.dumps(value)}, "one") == decided()
 
 
 def test_what_was_frozen_for_a_parent_does_not_count():
@@ -72,6 +79,10 @@ def test_a_request_above_the_host_is_refused_and_a_limit_lowered():
     ("state", "text"),
     [
         (WorkerState(Phase.EXITED, 137, True), "1Gi of profile 'small'; the next larger profile is 'medium'"),
+        (
+            WorkerState(Phase.EXITED, 137, True, 1023 * 2**20),
+            "1Gi of profile 'small' (peak 1023 MiB); the next",
+        ),
         (WorkerState(Phase.EXITED, 137), "killed by SIGKILL"),
         (WorkerState(Phase.EXITED, 255), "exit code 255"),
         (WorkerState(Phase.EXITED, 3), "exit code 3"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from slipway.config import duckdb_file
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.ops import compose
@@ -45,8 +46,10 @@ def test_a_location_becomes_a_hardened_service_of_its_own() -> None:
 
 
 def test_what_is_built_here_is_never_pulled() -> None:
-    for name, service in services(code_locations={"shop": location()}).items():
-        assert ("build" in service) == (service.get("pull_policy") == "never"), name
+    content = services(code_locations={"shop": location(duckdb_file="shop.duckdb")})
+    built = {service["image"] for service in content.values() if "build" in service}
+    for name, service in content.items():
+        assert (service["image"] in built) == (service.get("pull_policy") == "never"), name
 
 
 def test_rendering_twice_changes_nothing() -> None:
@@ -67,6 +70,31 @@ def test_no_locations_leave_valid_yaml() -> None:
     content = services()
     assert not [name for name in content if name.startswith("code-")]
     assert set(content["webserver"]["depends_on"]) == {"bootstrap", "gate"}
+
+
+def test_a_duckdb_file_is_a_volume_that_no_service_of_its_own_accord_mounts() -> None:
+    text = rendered(code_locations={"my_shop": location(duckdb_file="shop.duckdb"), "other": location()})
+    content = yaml.safe_load(text)
+    assert content["volumes"]["duckdb_my_shop"] == {}
+    assert content["volumes"].keys() >= {"postgres", "localstack", "storage", "gate"}
+    assert not [name for name in content["volumes"] if "other" in name]
+    users = [name for name, service in content["services"].items() if "duckdb_my_shop" in str(service)]
+    assert users == ["duckdb-my-shop"]
+    service = content["services"]["duckdb-my-shop"]
+    assert service["scale"] == 0
+    assert service["image"] == "acme/shop:2.1"
+    assert (service["user"], service["read_only"], service["cap_drop"]) == ("10001:10001", True, ["ALL"])
+    assert service["network_mode"] == "none"
+    assert service["environment"]["SLIPWAY_DUCKDB_FILE"] == "/var/lib/slipway/duckdb/shop.duckdb"
+    assert service["volumes"] == [
+        {"type": "volume", "source": "duckdb_my_shop", "target": "/var/lib/slipway/duckdb"}
+    ]
+    assert "SLIPWAY_DUCKDB_FILE" not in content["services"]["code-my-shop"]["environment"]
+
+
+def test_the_image_of_a_location_owns_the_folder_of_the_volume() -> None:
+    dockerfile = (ROOT / "docker" / "location.Dockerfile").read_text()
+    assert f"install -d -o 10001 -g 10001 {duckdb_file.CONTAINER_FOLDER}" in dockerfile
 
 
 def test_the_environment_of_a_location_reaches_it_and_the_daemon_only() -> None:

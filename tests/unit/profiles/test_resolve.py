@@ -120,6 +120,32 @@ def largest(*names: str) -> ResolvedProfile:
     return profiles.resolve(PLATFORM, "shop", asset_tags=names)
 
 
+def test_what_follows_a_run_out_of_memory() -> None:
+    platform = parse(
+        """
+infrastructure:
+  resource_profiles:
+    one: {limits: {memory: 1Gi}, on_oom: two}
+    two: {limits: {memory: 2Gi}, on_oom: four, max_oom_retries: 3}
+    two_wide: {limits: {memory: 2Gi, cpu: 8}}
+    four: {limits: {memory: 4Gi}}
+""",
+        "platform.yaml",
+    )
+
+    def follows(*names: str) -> tuple[str | None, int]:
+        found = profiles.resolve(platform, "", asset_tags=names)
+        return found.on_oom, found.max_oom_retries
+
+    assert follows("one") == ("two", 1)
+    assert follows("two") == ("four", 3)
+    assert follows("four") == (None, 0)
+    # The one with the most memory decides, by cores where two have as much.
+    assert follows("one", "two") == ("four", 3)
+    assert follows("one", "four") == (None, 0)
+    assert follows("two", "two_wide") == (None, 0)
+
+
 def test_the_largest_is_the_maximum_of_each_resource() -> None:
     merged = largest("wide", "tall", "small")
     assert (merged.name, merged.source) == ("small+tall+wide", "asset")

@@ -1,3 +1,4 @@
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,22 @@ def test_a_statement_that_fails_is_the_error_that_is_raised(lake):
     with pytest.raises(duckdb.ConversionException, match="abc"):
         work()
     assert tables(lake) == []
+
+
+def test_a_failed_statement_that_the_body_goes_on_from_is_no_success(lake):
+    # DuckDB's COMMIT of a transaction that an error has aborted is a ROLLBACK without a word.
+    claim = Claim(None)
+
+    def work() -> None:
+        with lake.transaction(claim) as connection:
+            connection.execute("CREATE TABLE t AS SELECT 1 AS x")
+            with contextlib.suppress(duckdb.ConversionException):
+                connection.execute("SELECT CAST('abc' AS INTEGER)")
+
+    with pytest.raises(duckdb.TransactionException, match="nothing of it can be committed"):
+        work()
+    assert tables(lake) == []
+    assert claim.finished == []
 
 
 def test_the_commit_carries_the_claim(lake):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -29,9 +29,9 @@ def describe(connection: duckdb.DuckDBPyConnection, table: str) -> Mapping[str, 
     }
 
 
-def scalar(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
+def scalar(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] = ()) -> Any:
     """The first value of a query's only row."""
-    row = connection.execute(query).fetchone()
+    row = connection.execute(query, parameters).fetchone()
     assert row is not None, query
     return row[0]
 

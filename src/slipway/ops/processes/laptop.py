@@ -31,6 +31,7 @@ from slipway.ops.processes import environments, ports, watchdog
 from slipway.ops.processes.ending import Ending
 from slipway.ops.processes.state import State
 from slipway.ops.processes.supervisor import Report, Service, Supervisor
+from slipway.ops.running import UI_URL
 from slipway.ops.storages import any_is_bundled
 
 SLIPWAY = Path(sys.executable).with_name("slipway")
@@ -208,6 +209,7 @@ class Laptop:
             "SLIPWAY_PLATFORM": str(self._file),
             "SLIPWAY_STATE": str(self.state.folder),
             "DAGSTER_HOME": str(self.state.home),
+            UI_URL: self.url,
             "TMPDIR": str(self._temporary),
             "PYTHONUNBUFFERED": "1",
         }
@@ -239,7 +241,14 @@ class Laptop:
     def _write_environment_file(self) -> None:
         named = {
             name: self.env[name]
-            for name in ("SLIPWAY_RUNTIME", "SLIPWAY_PLATFORM", *BUNDLED)
+            for name in (
+                "SLIPWAY_RUNTIME",
+                "SLIPWAY_PLATFORM",
+                "SLIPWAY_STATE",
+                "DAGSTER_HOME",
+                UI_URL,
+                *BUNDLED,
+            )
             if name in self.env
         }
         if "SLIPWAY_S3_ENDPOINT" in named:

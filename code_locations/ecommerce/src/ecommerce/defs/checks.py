@@ -13,13 +13,37 @@ from slipway.resources import LakeResource
 
 from ecommerce.tables import scalar
 
+FRESH_HOURS = 24
 
-@asset_check(asset="fct_orders")
+
+@asset_check(asset="fct_orders", blocking=True)
 def orders_not_empty(lake: LakeResource) -> AssetCheckResult:
-    """There are orders."""
+    """There are orders. If not, what is downstream stays as it is; as long as that is empty too, it is a warning."""
     with lake.connect(read_only=True) as connection:
         count = int(scalar(connection, "SELECT count(*) FROM marts.fct_orders"))
-    return AssetCheckResult(passed=count > 0, metadata={"row_count": count})
+        made = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'revenue_by_store_and_day'"
+        kept = scalar(connection, made) and scalar(
+            connection, "SELECT count(*) FROM marts.revenue_by_store_and_day"
+        )
+    return AssetCheckResult(
+        passed=count > 0,
+        severity=AssetCheckSeverity.ERROR if kept else AssetCheckSeverity.WARN,
+        metadata={"row_count": count},
+    )
+
+
+@asset_check(asset="fct_orders")
+def orders_fresh(lake: LakeResource) -> AssetCheckResult:
+    """Orders have landed within a day. Their own dates do not count: a sample, or a reload, is of long ago."""
+    query = "SELECT date_diff('minute', max(_loaded_at), now()) / 60 FROM raw.orders"
+    with lake.connect(read_only=True) as connection:
+        hours = scalar(connection, query)
+        latest = scalar(connection, "SELECT max(order_date) FROM marts.fct_orders")
+    return AssetCheckResult(
+        passed=hours is not None and hours < FRESH_HOURS,
+        severity=AssetCheckSeverity.ERROR,
+        metadata={"hours_since_latest": hours, "latest_order": str(latest)},
+    )
 
 
 @asset_check(asset="revenue_by_store_and_day")
@@ -51,4 +75,6 @@ def items_explain_subtotals(lake: LakeResource) -> AssetCheckResult:
 @definitions
 def checks() -> Definitions:
     """The checks."""
-    return Definitions(asset_checks=[orders_not_empty, revenue_reconciles, items_explain_subtotals])
+    return Definitions(
+        asset_checks=[orders_not_empty, orders_fresh, revenue_reconciles, items_explain_subtotals]
+    )

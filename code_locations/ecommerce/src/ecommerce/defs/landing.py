@@ -1,13 +1,11 @@
 """What happens when files arrive: their rows, and everything made of them."""
 
-from dagster import AssetSelection, Definitions, define_asset_job, definitions, in_process_executor
+from dagster import AssetSelection, Definitions, define_asset_job, definitions
 from slipway.landing import landing_sensor
 
 load_jaffle_shop = define_asset_job(
     "load_jaffle_shop",
-    selection=AssetSelection.groups("raw").downstream(),
-    # One process: the steps are short, and a process for each would cost more time and memory than they do.
-    executor_def=in_process_executor,
+    selection=AssetSelection.groups("raw", "staging", "marts"),
     description="Loads what has landed, and rebuilds what is made of it.",
 )
 

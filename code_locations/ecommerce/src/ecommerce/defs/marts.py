@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from dagster import AssetsDefinition, Definitions, MaterializeResult, asset, definitions
+from datetime import timedelta
+
+from dagster import (
+    AssetsDefinition,
+    AssetSelection,
+    AutomationCondition,
+    AutomationConditionSensorDefinition,
+    DefaultSensorStatus,
+    Definitions,
+    FreshnessPolicy,
+    MaterializeResult,
+    asset,
+    definitions,
+)
 from slipway.resources import LakeResource
 
 from ecommerce.tables import describe, pool
 
+WITHIN_THE_HOUR = FreshnessPolicy.time_window(warn_window=timedelta(hours=1), fail_window=timedelta(hours=25))
+"""A warning an hour after the last build; a failure when the run of the morning was missed too."""
 
-def mart(name: str, query: str, *, reads: list[str], description: str) -> AssetsDefinition:
+FOLLOW = AutomationCondition.eager() & AutomationCondition.all_deps_blocking_checks_passed()
+"""Built anew when a table was that it is made of, unless the same run builds both, as the landing's does."""
+
+
+def mart(
+    name: str, query: str, *, reads: list[str], description: str, freshness: FreshnessPolicy | None = None
+) -> AssetsDefinition:
     """An asset whose table is the result of a query over other tables."""
     table = f"marts.{name}"
 
@@ -20,6 +41,8 @@ def mart(name: str, query: str, *, reads: list[str], description: str) -> Assets
         kinds={"sql", "ducklake"},
         owners=["team:analytics"],
         pool=pool(table),
+        freshness_policy=freshness,
+        automation_condition=FOLLOW,
     )
     def build(lake: LakeResource) -> MaterializeResult:
         with lake.transaction() as connection:
@@ -55,6 +78,7 @@ fct_orders = mart(
     """,
     reads=["stg_orders", "stg_items", "stg_products", "stg_supplies", "stg_stores"],
     description="One row for each order, with what was in it and what its supplies cost.",
+    freshness=WITHIN_THE_HOUR,
 )
 
 revenue_by_store_and_day = mart(
@@ -100,7 +124,17 @@ product_sales = mart(
 )
 
 
+automation = AutomationConditionSensorDefinition(
+    "automation",
+    target=AssetSelection.all(),
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Starts what the automation conditions of the location's assets ask for.",
+)
+
+
 @definitions
 def marts() -> Definitions:
-    """The marts."""
-    return Definitions(assets=[fct_orders, revenue_by_store_and_day, dim_customers, product_sales])
+    """The marts, and the sensor that keeps them up to date."""
+    return Definitions(
+        assets=[fct_orders, revenue_by_store_and_day, dim_customers, product_sales], sensors=[automation]
+    )

@@ -1,8 +1,8 @@
-"""The resources that assets ask for."""
+"""The resources that assets ask for, and how runs execute."""
 
 from pathlib import Path
 
-from dagster import Definitions, definitions
+from dagster import Definitions, definitions, in_process_executor
 from slipway.landing import LandingResource
 from slipway.resources import LakeResource
 
@@ -17,5 +17,7 @@ def resources() -> Definitions:
         resources={
             "lake": LakeResource(local_name="ecommerce"),
             "jaffle_shop": LandingResource(landing="jaffle_shop", local_folder=str(SAMPLE)),
-        }
+        },
+        # One process: the steps are short, and a process for each would cost more time and memory than they do.
+        executor=in_process_executor,
     )

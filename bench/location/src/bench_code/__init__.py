@@ -1,0 +1,1 @@
+"""The code location that Slipway runs in the benchmark."""

@@ -1,0 +1,1 @@
+"""Submits runs and backfills to the running platform, and follows them."""

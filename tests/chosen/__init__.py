@@ -1,0 +1,1 @@
+"""A code location for tests of profiles and launching on a running platform."""
