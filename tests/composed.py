@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 TOKEN = "token of ecommerce alone"
 IMAGE_TAG = "stack-test"
+UPLOAD_INTERVAL = 2
+"""Seconds between uploads of a log while its step runs."""
 
 PROBE = '''
 """Says what a run sees of the machine, for the tests of the stack."""
@@ -314,6 +316,9 @@ def prepare(checkout: Path, folder: Path) -> None:
     for name, values in arguments.items():
         probe = folder / "code_locations" / name / "src" / name / "defs" / f"{name}_probe.py"
         probe.write_text(PROBE.format(name=name, arguments=values))
+    shutil.copy(
+        Path(__file__).with_name("talking.py"), folder / "code_locations/ecommerce/src/ecommerce/defs"
+    )
     (folder / "code_locations/veteran/src/veteran/defs/veteran_filing.py").write_text(FILING)
     path = folder / "platform.yaml"
     platform = yaml.safe_load(path.read_text())
@@ -325,6 +330,8 @@ def prepare(checkout: Path, folder: Path) -> None:
         "STACK_PLAIN": "a $5 plan",
         "STACK_TOKEN": {"env": "STACK_TEST_TOKEN"},
     }
+    platform["observability"]["compute_logs"]["upload_interval"] = UPLOAD_INTERVAL
+    platform["infrastructure"]["resource_profiles"]["narrow"] = {"limits": {"ephemeral-storage": "64Mi"}}
     path.write_text(yaml.safe_dump(platform, sort_keys=False))
     (folder / "docker-compose.override.yml").write_text(
         yaml.safe_dump(

@@ -12,11 +12,13 @@ from typing import Any
 
 from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.events import DagsterEventType
+from dagster._core.launcher import WorkerStatus
 from dagster._core.remote_representation.code_location import CodeLocation
 from dagster._core.remote_representation.external import RemoteRepository
 from dagster._core.test_utils import create_run_for_test, create_test_daemon_workspace_context
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceLoadTarget
+from dagster._daemon.monitoring.concurrency import execute_concurrency_slots_iteration
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 from slipway.daemon.retries import OtherRetries, Retries
@@ -122,6 +124,17 @@ class Launching:
         for error in execute_run_monitoring_iteration(self._workspace, logging.getLogger("monitoring")):
             assert error is None, error
 
+    def free_pools(self) -> None:
+        """One pass of the monitoring of pools."""
+        for error in execute_concurrency_slots_iteration(self._workspace, logging.getLogger("monitoring")):
+            assert error is None, error
+
+    def is_healthy(self, run_id: str) -> bool:
+        """Whether the launcher sees the run's worker at work."""
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return self.instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+
     def retry_pending(self) -> None:
         """What the sweep daemon does after its sweep."""
         Retries().make(self._workspace)
@@ -185,6 +198,12 @@ class Launching:
         """Why the run failed."""
         (event,) = self.instance.all_logs(run_id, of_type=DagsterEventType.RUN_FAILURE)
         return event.message
+
+    def step_error(self, run_id: str) -> str:
+        """The error of the step that failed, as the UI shows it."""
+        (event,) = self.instance.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE)
+        assert event.dagster_event is not None
+        return event.dagster_event.step_failure_data.error_display_string
 
     def materialization(self, asset: str) -> dict[str, Any]:
         """Metadata of the asset's latest materialisation."""

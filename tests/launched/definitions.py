@@ -11,6 +11,7 @@ import dagster as dg
 import duckdb
 
 from launched import filing
+from launched.spilling import spilling
 
 
 @dg.asset(tags={"slipway/profile": "medium"})
@@ -181,6 +182,19 @@ def waiting_in_a_step_process() -> None:
     wait()
 
 
+@dg.op
+def talk(context: dg.OpExecutionContext) -> None:
+    """Print, and wait."""
+    print("something to keep", flush=True)
+    context.log.info("holding on")
+    time.sleep(300)
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def talking() -> None:
+    talk()
+
+
 @dg.job(executor_def=dg.in_process_executor)
 def vanishing() -> None:
     vanish()
@@ -205,6 +219,8 @@ defs = dg.Definitions(
         waiting,
         waiting_in_a_step_process,
         vanishing,
+        talking,
+        spilling,
         tagged,
         filing.visiting,
         filing.visiting_without_pool,

@@ -58,7 +58,7 @@ def test_the_run_page_shows_profile_and_limits(page: Page, run_page: str) -> Non
     page.get_by_text("RUN_SUCCESS").hover()
     launched = page.get_by_text("with profile 'small' (location)")
     until(lambda: page.mouse.wheel(0, -20_000) or launched.count(), 30, "no event says what was launched")
-    expect(launched).to_contain_text("CPU 1, memory 1Gi, scratch 5Gi; DuckDB: memory 512MiB, threads 1")
+    expect(launched).to_contain_text("CPU 1, memory 1Gi, scratch 20Gi; DuckDB: memory 512MiB, threads 1")
     picture(page, "run")
 
 

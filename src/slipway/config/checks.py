@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from slipway.config import duckdb, quantity
 from slipway.config.errors import Path
 from slipway.config.model import (
-    DEFAULT_SCRATCH,
+    SCRATCH_FACTOR,
     ComputeLogs,
     Lake,
     Limits,
@@ -107,9 +107,7 @@ def profile_findings(raw: Any) -> Iterator[Finding]:
         and effective_memory(requests, limits) < quantity.parse_bytes(requests.memory)
     ):
         yield _below("memory", limits.memory, requests.memory)
-    yield from _duckdb_fit(
-        env, effective_memory(requests, limits), limits.ephemeral_storage or DEFAULT_SCRATCH
-    )
+    yield from _duckdb_fit(env, effective_memory(requests, limits), effective_scratch(requests, limits))
 
 
 def effective_memory(requests: Resources, limits: Limits) -> int:
@@ -124,6 +122,13 @@ def effective_cpu(requests: Resources, limits: Limits) -> Decimal:
     if limits.cpu is not None:
         return quantity.parse_cpu(limits.cpu)
     return max(DEFAULT_CPU, quantity.parse_cpu(requests.cpu or "0"))
+
+
+def effective_scratch(requests: Resources, limits: Limits) -> int:
+    """Bytes of a profile's scratch: the given ones, else as many as spilling ten times the memory limit takes."""
+    if limits.ephemeral_storage is not None:
+        return quantity.parse_bytes(limits.ephemeral_storage)
+    return effective_memory(requests, limits) * SCRATCH_FACTOR
 
 
 def _below(resource: str, limit: str, request: str) -> Finding:
@@ -157,7 +162,7 @@ def _duckdb_values(env: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _duckdb_fit(env: dict[str, Any], memory: int, scratch: str) -> Iterator[Finding]:
+def _duckdb_fit(env: dict[str, Any], memory: int, scratch: int) -> Iterator[Finding]:
     given, spill = env.get("DUCKDB_MEMORY_LIMIT"), env.get("DUCKDB_MAX_TEMP_DIRECTORY_SIZE")
     if duckdb.derived(memory) < duckdb.SMALLEST:
         yield Finding(
@@ -193,18 +198,18 @@ def _memory_limit(given: str, memory: int) -> Iterator[Finding]:
         )
 
 
-def _spill_size(given: str, scratch: str) -> Iterator[Finding]:
+def _spill_size(given: str, scratch: int) -> Iterator[Finding]:
     path: Path = ("env", "DUCKDB_MAX_TEMP_DIRECTORY_SIZE")
     try:
         size = duckdb.parse_size(given)
     except ValueError as error:
         yield Finding(path, str(error))
         return
-    if size > quantity.parse_bytes(scratch):
+    if size > scratch:
         yield Finding(
             path,
             f"{given} = {duckdb.mebibytes(size)} cannot fit limits.ephemeral-storage, "
-            f"{scratch} = {duckdb.mebibytes(quantity.parse_bytes(scratch))}",
+            f"{quantity.format_bytes(scratch)} = {duckdb.mebibytes(scratch)}",
             "leave it out, or raise limits.ephemeral-storage",
         )
 

@@ -138,7 +138,7 @@ class Limits(Resources):
     ephemeral_storage: Memory | None = Field(
         default=None,
         alias="ephemeral-storage",
-        description="Size of the run's scratch, into which DuckDB spills. Default: 10Gi.",
+        description="Size of the run's scratch, into which DuckDB spills. Default: 20 times the memory limit.",
     )
 
 
@@ -336,5 +336,7 @@ DEFAULT_PROFILE = ResourceProfile(
 DEFAULT_OOM_RETRIES = 1
 """max_oom_retries of a profile that gives on_oom alone."""
 
-DEFAULT_SCRATCH = "10Gi"
-"""limits.ephemeral-storage of a profile that does not give one."""
+SCRATCH_FACTOR = 20
+"""limits.ephemeral-storage of a profile that does not give one, in memory limits.
+
+A sort of ten times the memory limit spilled up to 1.45 times its data; what is left is for a run's other files."""

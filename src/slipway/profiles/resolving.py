@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from slipway.config import quantity
-from slipway.config.checks import effective_cpu, effective_memory
+from slipway.config.checks import effective_cpu, effective_memory, effective_scratch
 from slipway.config.errors import UserError
 from slipway.config.model import (
     DEFAULT_OOM_RETRIES,
     DEFAULT_PROFILE,
-    DEFAULT_SCRATCH,
     Platform,
     ResourceProfile,
 )
@@ -140,7 +139,7 @@ def _decided(profile: ResourceProfile, name: str, source: Source) -> ResolvedPro
     limits = Limits(
         cpu=effective_cpu(profile.requests, profile.limits),
         memory=effective_memory(profile.requests, profile.limits),
-        scratch=quantity.parse_bytes(profile.limits.ephemeral_storage or DEFAULT_SCRATCH),
+        scratch=effective_scratch(profile.requests, profile.limits),
     )
     try:
         settings = duckdb.settings(limits.cpu, limits.memory, limits.scratch, profile.env)

@@ -26,6 +26,7 @@ from slipway.config.presence import on_platform
 from slipway.resources.duckdb import load_extensions, one_transaction, open_file
 from slipway.resources.lake import attach, check_has_lake
 from slipway.resources.resource import Claim
+from slipway.resources.scratch import naming_the_scratch
 
 WAIT_SECONDS = 300.0
 FIRST_PAUSE_SECONDS = 0.05
@@ -93,7 +94,8 @@ class DuckDBFileResource(ConfigurableResource):  # type: ignore[type-arg]
         try:
             if self.reads:
                 self._attach_lakes(connection)
-            yield connection
+            with naming_the_scratch(os.environ):
+                yield connection
         finally:
             connection.close()
 

@@ -18,6 +18,7 @@ from slipway import config, identity
 from slipway.config.presence import on_platform
 from slipway.resources.duckdb import identifier, literal, one_transaction, open_connection
 from slipway.resources.lake import attach, attach_local, check_has_lake
+from slipway.resources.scratch import naming_the_scratch
 
 LOST = re.compile(
     r"server closed the connection|terminating connection|could not connect to server|connection to server"
@@ -87,7 +88,8 @@ class LakeResource(ConfigurableResource):  # type: ignore[type-arg]
                 for other in self.reads:
                     attach_local(connection, folder, other, read_only=True)
             connection.execute(f"USE {identifier(location)}")
-            yield connection
+            with naming_the_scratch(os.environ):
+                yield connection
         except duckdb.Error as error:
             if not LOST.search(str(error)):
                 raise

@@ -140,6 +140,26 @@ def test_rules_and_notifications_of_others_are_left_alone(platform, env):
     assert sorted(item["Id"] for item in found) == ["slipway-landing-0", "theirs"]
 
 
+def test_another_retention_replaces_the_rule_and_no_other(platform, env):
+    s3 = s3_client(settings_of(platform, "default", env))
+    run(platform, env)
+    logs = platform.observability.compute_logs
+    ours = s3.get_bucket_lifecycle_configuration(Bucket=logs.bucket)["Rules"]
+    theirs = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=logs.bucket, LifecycleConfiguration={"Rules": [*ours, theirs]}
+    )
+    changed = logs.model_copy(update={"retention_days": 7, "prefix": "other/logs/"})
+    observability = platform.observability.model_copy(update={"compute_logs": changed})
+    lines = run(platform.model_copy(update={"observability": observability}), env)
+    assert f"Compute logs live 7 days in {logs.bucket}/other/logs/" in lines
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=logs.bucket)["Rules"]
+    assert {rule["ID"]: (rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) for rule in rules} == {
+        "slipway-compute-logs": ("other/logs/", 7),
+        "theirs": ("tmp/", 1),
+    }
+
+
 def test_a_bucket_whose_notifications_may_not_be_set_is_a_warning(platform, env, s3_server):
     """SNS or EventBridge may send its events, and the listing finds its files."""
     with Doorway(s3_server.endpoint).serving() as door:

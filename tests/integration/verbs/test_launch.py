@@ -208,7 +208,7 @@ def test_profile_explain_tells_each_rules_wish(platform: Live, shell: Shell) -> 
         ("platform", ["base"], False),
     ]
     assert told["assets"] == {"tall": ["tall_one"], "wide": ["wide_one"]}
-    assert told["profile"]["limits"] == {"cpu": "1", "memory": "1536Mi", "scratch": "10Gi"}
+    assert told["profile"]["limits"] == {"cpu": "1", "memory": "1536Mi", "scratch": "30Gi"}
 
     text = shell(profile_command, "explain", "--job", "nightly", "--profile", "asked").stdout
     assert "job nightly of chosen: profile 'asked', by rule 'run'" in text

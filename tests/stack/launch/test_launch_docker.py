@@ -14,7 +14,7 @@ from dagster import DagsterRunStatus
 from dagster._core.launcher import WorkerStatus
 from docker.models.containers import Container
 
-from launching import Launching, until
+from launching import Launching
 from slipway.config.quantity import readable
 from slipway.launch import sweep
 from slipway.launch.docker import container_name
@@ -219,20 +219,6 @@ def test_a_run_can_be_terminated_before_it_has_imported_anything(
     assert container_of(engine, run_id).attrs["State"]["ExitCode"] != 137
 
 
-def test_a_missing_image_is_an_error_and_never_a_pull(
-    launcher: Launching, engine: docker.DockerClient, image: str
-):
-    built = engine.images.get(image)
-    engine.images.remove(image, force=True)
-    try:
-        run_id = launcher.run("waiting")
-    finally:
-        built.tag(image)
-    message = launcher.failure(run_id)
-    assert f"image '{image}' of code location 'launched' is not on this host" in message
-    assert "docker compose build" in message
-
-
 def test_a_refusal_of_the_gate_is_the_runs_failure_reason(launcher: Launching):
     run = launcher.create("waiting")
     origin = run.job_code_origin
@@ -243,40 +229,6 @@ def test_a_refusal_of_the_gate_is_the_runs_failure_reason(launcher: Launching):
     launcher.launch(run)
     assert "the gate refused" in launcher.failure(run.run_id)
     assert "postgres:17" in launcher.failure(run.run_id)
-
-
-def test_health_of_runs_that_are_well(launcher: Launching, engine: docker.DockerClient):
-    run_id = launcher.run("waiting", config=WAITING)
-    launcher.says(run_id, "holding on")
-    run = launcher.instance.get_run_by_id(run_id)
-    check = launcher.instance.run_launcher.check_run_worker_health
-    assert check(run).status is WorkerStatus.RUNNING
-    container = container_of(engine, run_id)
-    container.pause()
-    assert check(run).status is WorkerStatus.RUNNING
-    sweep(launcher.instance)
-    container.unpause()
-    launcher.instance.run_launcher.terminate(run_id)
-    # Monitoring may hold a run that was STARTED when it looked, and that has ended since.
-    assert run.status is DagsterRunStatus.STARTED
-    assert check(run).status is WorkerStatus.SUCCESS
-
-
-def test_an_engine_that_does_not_answer_fails_no_run(
-    launcher: Launching, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    run_id = launcher.run("waiting", config=WAITING)
-    launcher.says(run_id, "holding on")
-    with monkeypatch.context() as patch:
-        patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
-        blind = type(launcher.instance.run_launcher)()
-        blind.register_instance(launcher.instance)
-        patch.setattr(launcher.instance, "_run_launcher", blind)
-        launcher.monitor()
-        sweep(launcher.instance)
-        assert blind.check_run_worker_health(launcher.instance.get_run_by_id(run_id)).transient
-    assert launcher.status(run_id) is DagsterRunStatus.STARTED
-    launcher.instance.run_launcher.terminate(run_id)
 
 
 def test_a_launch_waits_for_a_gate_that_restarts(
@@ -290,16 +242,6 @@ def test_a_launch_waits_for_a_gate_that_restarts(
     late.join()
     launcher.says(run_id, "holding on")
     launcher.instance.run_launcher.terminate(run_id)
-
-
-def test_a_worker_that_vanishes_fails_its_run_with_its_last_words(
-    launcher: Launching, engine: docker.DockerClient
-):
-    run_id = launcher.run("vanishing")
-    ended(engine, run_id)
-    sweep(launcher.instance)
-    assert "exit code 3" in launcher.failure(run_id)
-    assert "about to vanish" in launcher.failure(run_id)
 
 
 def test_a_removed_container_fails_its_run(launcher: Launching, engine: docker.DockerClient):
@@ -319,16 +261,3 @@ def test_a_container_that_was_launched_before_is_left_alone(launcher: Launching,
     launcher.launch(run)
     assert container_of(engine, run.run_id).id == first
     launcher.instance.run_launcher.terminate(run.run_id)
-
-
-def test_a_run_cannot_write_to_its_image_nor_reach_the_engine(
-    launcher: Launching, engine: docker.DockerClient
-):
-    run_id = launcher.run("waiting", config=WAITING)
-    launcher.says(run_id, "holding on")
-    container = container_of(engine, run_id)
-    assert container.exec_run(["touch", "/opt/location/new"]).exit_code != 0
-    assert container.exec_run(["touch", "/tmp/new"]).exit_code == 0
-    assert container.exec_run(["test", "-e", "/var/run/docker.sock"]).exit_code != 0
-    launcher.instance.run_launcher.terminate(run_id)
-    until(lambda: launcher.status(run_id) is DagsterRunStatus.CANCELED, 30)

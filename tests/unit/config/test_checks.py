@@ -75,8 +75,8 @@ ARITHMETIC_12GI = (
             "leave it out, or raise limits.ephemeral-storage",
         ),
         (
-            profile(env="DUCKDB_MAX_TEMP_DIRECTORY_SIZE: 11GiB"),
-            f"{P}.env.DUCKDB_MAX_TEMP_DIRECTORY_SIZE: 11GiB = 11264 MiB cannot fit limits.ephemeral-storage, 10Gi = 10240 MiB; "
+            profile(env="DUCKDB_MAX_TEMP_DIRECTORY_SIZE: 21GiB"),
+            f"{P}.env.DUCKDB_MAX_TEMP_DIRECTORY_SIZE: 21GiB = 21504 MiB cannot fit limits.ephemeral-storage, 20Gi = 20480 MiB; "
             "leave it out, or raise limits.ephemeral-storage",
         ),
         (
@@ -164,7 +164,7 @@ def test_what_does_not_go_together(text: str, said: str) -> None:
         profile(requests="memory: 4Gi, cpu: 3"),
         profile(requests="memory: 4Gi", env="DUCKDB_MEMORY_LIMIT: 3GB"),
         profile(limits="memory: 576Mi"),
-        profile(env="DUCKDB_MEMORY_LIMIT: 512MiB, DUCKDB_MAX_TEMP_DIRECTORY_SIZE: 10GiB"),
+        profile(env="DUCKDB_MEMORY_LIMIT: 512MiB, DUCKDB_MAX_TEMP_DIRECTORY_SIZE: 20GiB"),
         # A project's own variable, which only begins like one of DuckDB's settings.
         profile(env="DUCKDB_DATABASE: /tmp/x.duckdb, DAGSTER_ENV: prod"),
         "defaults: {profile: default}",

@@ -15,7 +15,7 @@ CONSUMERS = {
     "infrastructure.resource_profiles.<name>.requests.memory": "profiles/resolving.py",
     "infrastructure.resource_profiles.<name>.limits.cpu": "config/checks.py",
     "infrastructure.resource_profiles.<name>.limits.memory": "config/checks.py",
-    "infrastructure.resource_profiles.<name>.limits.ephemeral-storage": "profiles/resolving.py",
+    "infrastructure.resource_profiles.<name>.limits.ephemeral-storage": "config/checks.py",
     "infrastructure.resource_profiles.<name>.env.<name>": "profiles/resolving.py",
     "infrastructure.resource_profiles.<name>.on_oom": "profiles/resolving.py",
     "infrastructure.resource_profiles.<name>.max_oom_retries": "profiles/resolving.py",

@@ -29,7 +29,7 @@ def test_a_host_that_is_large_enough_changes_nothing() -> None:
 
 def test_the_reference_profile_on_a_small_host() -> None:
     capped, warnings = SEED.capped(Decimal(2), 8 * GIB)
-    assert (capped.limits.cpu, capped.limits.memory, capped.limits.scratch) == (2, 8 * GIB, 10 * GIB)
+    assert (capped.limits.cpu, capped.limits.memory, capped.limits.scratch) == (2, 8 * GIB, 240 * GIB)
     assert (capped.requests.cpu, capped.requests.memory) == (1, 4 * GIB)
     assert capped.env["DUCKDB_MEMORY_LIMIT"] == "4505MiB"
     assert capped.env["DUCKDB_THREADS"] == "2"

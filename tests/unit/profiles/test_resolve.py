@@ -18,7 +18,7 @@ infrastructure:
     wide: {requests: {cpu: 3}, limits: {cpu: 4, memory: 2Gi}, env: {WHO: wide}}
     tall:
       requests: {memory: 6Gi}
-      limits: {cpu: "2", memory: 8Gi, ephemeral-storage: 20Gi}
+      limits: {cpu: "2", memory: 8Gi, ephemeral-storage: 50Gi}
       env: {WHO: tall, DUCKDB_MEMORY_LIMIT: 1GB}
     bare: {requests: {cpu: 2500m, memory: 3Gi}}
     empty: {}
@@ -61,7 +61,7 @@ def test_without_any_profile_there_is_default() -> None:
     profile = profiles.resolve(parse("", "platform.yaml"), "shop")
     assert (profile.name, profile.source) == ("default", "platform")
     assert (profile.requests.cpu, profile.requests.memory) == (Decimal("0.25"), 512 * MIB)
-    assert (profile.limits.cpu, profile.limits.memory, profile.limits.scratch) == (1, GIB, 10 * GIB)
+    assert (profile.limits.cpu, profile.limits.memory, profile.limits.scratch) == (1, GIB, 20 * GIB)
 
 
 def test_a_given_default_replaces_it() -> None:
@@ -73,7 +73,7 @@ def test_a_given_default_replaces_it() -> None:
 
 @pytest.mark.parametrize(
     ("name", "cpu", "memory", "scratch"),
-    [("small", "1", GIB, 5 * GIB), ("bare", "2.5", 3 * GIB, 10 * GIB), ("empty", "1", GIB, 10 * GIB)],
+    [("small", "1", GIB, 5 * GIB), ("bare", "2.5", 3 * GIB, 60 * GIB), ("empty", "1", GIB, 20 * GIB)],
 )
 def test_limits_that_are_left_out(name: str, cpu: str, memory: int, scratch: int) -> None:
     limits = profiles.resolve(PLATFORM, "shop", run_tag=name).limits
@@ -90,7 +90,7 @@ def test_environment_derived() -> None:
         "WHO": "wide",
         "DUCKDB_MEMORY_LIMIT": "1126MiB",
         "DUCKDB_THREADS": "4",
-        "DUCKDB_MAX_TEMP_DIRECTORY_SIZE": "10240MiB",
+        "DUCKDB_MAX_TEMP_DIRECTORY_SIZE": "40960MiB",
         "DUCKDB_PRESERVE_INSERTION_ORDER": "false",
     }
 
@@ -150,11 +150,11 @@ def test_the_largest_is_the_maximum_of_each_resource() -> None:
     merged = largest("wide", "tall", "small")
     assert (merged.name, merged.source) == ("small+tall+wide", "asset")
     assert (merged.requests.cpu, merged.requests.memory) == (3, 6 * GIB)
-    assert (merged.limits.cpu, merged.limits.memory, merged.limits.scratch) == (4, 8 * GIB, 20 * GIB)
+    assert (merged.limits.cpu, merged.limits.memory, merged.limits.scratch) == (4, 8 * GIB, 50 * GIB)
     # tall holds DuckDB to 1 GB (953 MiB), wide derives 1126 MiB: the larger is enough for either's assets.
     assert merged.env["DUCKDB_MEMORY_LIMIT"] == "1126MiB"
     assert merged.env["DUCKDB_THREADS"] == "4"
-    assert merged.env["DUCKDB_MAX_TEMP_DIRECTORY_SIZE"] == "20480MiB"
+    assert merged.env["DUCKDB_MAX_TEMP_DIRECTORY_SIZE"] == "51200MiB"
 
 
 def test_variables_are_joined_and_the_larger_profile_decides() -> None:
@@ -218,7 +218,7 @@ def test_tags_for_people() -> None:
         "slipway/profile_source": "run",
         "slipway/cpu": "2500m",
         "slipway/memory": "3Gi",
-        "slipway/scratch": "10Gi",
+        "slipway/scratch": "60Gi",
         "slipway/duckdb_memory_limit": "1689MiB",
         "slipway/duckdb_threads": "2",
     }
