@@ -43,8 +43,17 @@ def list_profiles(as_json: bool) -> None:
         memory, threads = (
             f"{setting.value}{' (given)' if setting.given else ''}" for setting in explain.settings(one)[:2]
         )
-        rows.append((one.name, *amounts, memory, threads, ", ".join(users.get(one.name, [])) or "-"))
-    columns = ["profile", "cpu", "memory", "scratch", "duckdb memory", "threads", "used by"]
+        rows.append(
+            (
+                one.name,
+                *amounts,
+                memory,
+                threads,
+                one.on_oom or "-",
+                ", ".join(users.get(one.name, [])) or "-",
+            )
+        )
+    columns = ["profile", "cpu", "memory", "scratch", "duckdb memory", "threads", "on_oom", "used by"]
     click.echo(as_table(Result(columns, rows)), nl=False)
     click.echo("cpu and memory: request … limit. Jobs, assets and runs choose by the tag slipway/profile.")
 

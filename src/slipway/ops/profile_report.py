@@ -38,8 +38,9 @@ class Numbers:
         if self.profile.variables:
             yield ""
             yield from (f"env {name}={value}" for name, value in sorted(self.profile.variables.items()))
+        yield ""
+        yield f"out of memory: {explain.out_of_memory(self.profile)}"
         if self.host is not None:
-            yield ""
             yield (
                 f"this host has {quantity.format_cpu(self.host.cpu)} cores and {quantity.readable(self.host.memory)}"
                 f"{'' if self.warnings else ': nothing is lowered'}"

@@ -94,6 +94,18 @@ def settings(profile: ResolvedProfile) -> list[Setting]:
     ]
 
 
+def out_of_memory(profile: ResolvedProfile) -> str:
+    """What follows when a run with this profile is out of memory, as far as the profile decides."""
+    if profile.on_oom is None or not profile.max_oom_retries:
+        return "the run fails, and is not retried"
+    times = (
+        "once"
+        if profile.max_oom_retries == 1
+        else f"and on its own on_oom, {profile.max_oom_retries} times in all"
+    )
+    return f"the run fails, and is retried on '{profile.on_oom}', {times}"
+
+
 def verdicts(wishes: Sequence[Wish]) -> list[Verdict]:
     """What became of each rule's wish; `wishes` are all of them, the nearest first."""
     decisive = next(wish for wish in wishes if wish.names)
@@ -130,6 +142,8 @@ def as_json(profile: ResolvedProfile) -> dict[str, Any]:
             one.name: {"value": one.value, "given": one.given, "why": one.why} for one in settings(profile)
         },
         "env": dict(profile.variables),
+        "on_oom": profile.on_oom,
+        "max_oom_retries": profile.max_oom_retries,
     }
 
 

@@ -11,7 +11,12 @@ PLATFORM = parse(
     """
 infrastructure:
   resource_profiles:
-    small: {requests: {memory: 512Mi}, limits: {memory: 1Gi, ephemeral-storage: 5Gi}}
+    small:
+      requests: {memory: 512Mi}
+      limits: {memory: 1Gi, ephemeral-storage: 5Gi}
+      on_oom: given
+    tiny: {limits: {memory: 1Gi}, on_oom: given, max_oom_retries: 3}
+    never: {limits: {memory: 1Gi}, on_oom: given, max_oom_retries: 0}
     large: {limits: {cpu: "4", memory: 8Gi}}
     given:
       limits: {cpu: 1500m, memory: 4Gi}
@@ -43,6 +48,19 @@ def test_the_memory_limit_is_explained_by_its_arithmetic(
     assert (memory.value, memory.given) == (value, False)
     assert smaller in memory.why
     assert larger in memory.why
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ("small", "is retried on 'given', once"),
+        ("tiny", "is retried on 'given', and on its own on_oom, 3 times in all"),
+        ("never", "is not retried"),
+        ("large", "is not retried"),
+    ],
+)
+def test_what_follows_when_a_run_is_out_of_memory(profile: str, said: str) -> None:
+    assert said in explain.out_of_memory(resolve(PLATFORM, "", run_tag=profile))
 
 
 def test_given_settings_are_told_from_derived_ones() -> None:
