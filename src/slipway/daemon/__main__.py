@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from threading import Event
 from typing import Any, NoReturn
 
 from dagster import DagsterInstance
@@ -21,7 +22,7 @@ from dagster._daemon.controller import (
     create_daemons_from_instance,
     daemon_controller_from_instance,
 )
-from dagster._daemon.daemon import DagsterDaemon
+from dagster._daemon.daemon import DagsterDaemon, SensorDaemon
 from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as, setup_interrupt_handlers
 from sqlalchemy.exc import OperationalError
 
@@ -29,6 +30,7 @@ from slipway import config, identity
 from slipway.config.errors import UserError
 from slipway.daemon.landing import LandingDaemon
 from slipway.daemon.retries import OtherRetries
+from slipway.daemon.sensors import WakingSensorDaemon
 from slipway.daemon.sweeper import SweepDaemon
 from slipway.launch import requeue
 
@@ -37,9 +39,16 @@ CHECK_SECONDS = 5
 
 def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     """Those that Dagster needs for this instance, and ours."""
+    arrived = Event()
     for daemon in create_daemons_from_instance(instance):
-        yield OtherRetries() if isinstance(daemon, EventLogConsumerDaemon) else daemon
-    yield LandingDaemon()  # type: ignore[no-untyped-call]
+        match daemon:
+            case EventLogConsumerDaemon():
+                yield OtherRetries()
+            case SensorDaemon():
+                yield WakingSensorDaemon(instance.get_sensor_settings(), arrived)
+            case _:
+                yield daemon
+    yield LandingDaemon(arrived)
     yield SweepDaemon()
 
 

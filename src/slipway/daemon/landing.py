@@ -16,7 +16,11 @@ from slipway.landing.watch import Watch
 
 
 class LandingDaemon(DagsterDaemon[IWorkspaceProcessContext[Any]]):
-    """Turns of the watch, one after the other, until the controller ends."""
+    """Turns of the watch, one after the other, until the controller ends; `arrived` is set when files have."""
+
+    def __init__(self, arrived: Event) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._arrived = arrived
 
     @classmethod
     def daemon_type(cls) -> str:
@@ -28,7 +32,7 @@ class LandingDaemon(DagsterDaemon[IWorkspaceProcessContext[Any]]):
     ) -> DaemonIterator:
         """Yields after each turn, so that heartbeats go on."""
         platform = config.current()
-        watch = Watch(platform, os.environ, engine(postgres_url(platform)))
+        watch = Watch(platform, os.environ, engine(postgres_url(platform)), arrived=self._arrived.set)
         while not shutdown_event.is_set():
             watch.turn(shutdown_event.wait)
             yield None

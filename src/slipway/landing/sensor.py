@@ -45,7 +45,7 @@ RETRY_TAGS = {MAX_RETRIES_TAG: "1", "dagster/retry_on_asset_or_op_failure": "fal
 """A run whose worker was killed is repeated once by Dagster, which goes on with what had not succeeded: also when the
 files were committed already and the assets downstream were not reached. A step that failed is the ledger's business."""
 
-TICK_SECONDS = 2
+TICK_SECONDS = 1
 """Least time between ticks. A tick with nothing to do is two small queries."""
 
 

@@ -82,6 +82,8 @@ class Watch:
     platform: Platform
     env: Mapping[str, str]
     database: Engine
+    arrived: Callable[[], object] = lambda: None
+    """Called when there are new objects in the ledger."""
     _clients: dict[str, S3Client] = field(default_factory=dict)
     _sources: list[Source] = field(default_factory=list)
     _verified_at: float | None = None
@@ -220,6 +222,8 @@ class Watch:
         if messages:
             taken = intake.take_in(self.database, s3, source.sqs, source.queues, source.landings, messages)
             logger.info("Landings: %d messages, %d new objects", len(messages), taken.new)
+            if taken.new:
+                self.arrived()
             for name in source.landings:
                 failed = taken.failed.get(name)
                 self._trouble(f"reading of {name}", None if failed is None else said(failed))
@@ -262,6 +266,7 @@ class Watch:
         if progress is not None:
             self._listed.add(name)
             if progress.new:
+                self.arrived()
                 logger.info(
                     "Landings: the listing of %s found %d objects that no event told of", name, progress.new
                 )
