@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -54,6 +55,15 @@ def launch(launcher: Launching, profile: str, query: str, size: int) -> str:
     )
 
 
+def ended(engine: docker.DockerClient, run_id: str) -> dict[str, Any]:
+    """The state of a run's container once it has exited."""
+    container = engine.containers.get(container_name(run_id))
+    container.wait(timeout=60)
+    container.reload()
+    state: dict[str, Any] = container.attrs["State"]
+    return state
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("query", ["sort", "join", "aggregate"])
 def test_every_documented_profile_spills_ten_times_its_memory(
@@ -71,10 +81,7 @@ def test_every_documented_profile_spills_ten_times_its_memory(
     runs = {name: launch(launcher, name, query, size) for name, size in sizes.items()}
     for name, run_id in runs.items():
         status = launcher.finished(run_id, 1500)
-        container = engine.containers.get(container_name(run_id))
-        container.wait(timeout=60)
-        container.reload()
-        assert not container.attrs["State"]["OOMKilled"], name
+        assert not ended(engine, run_id)["OOMKilled"], name
         assert status is DagsterRunStatus.SUCCESS, f"{name}\n{launcher.story(run_id)}"
         (line,) = [message for message in launcher.messages(run_id) if '"query"' in message]
         took = json.loads(line[line.index("{") :])
@@ -85,12 +92,13 @@ def test_every_documented_profile_spills_ten_times_its_memory(
 
 
 def test_a_scratch_that_is_too_small_is_named_on_the_run(
-    launcher: Launching, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    launcher: Launching, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     limits = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "256Mi"}
     use({"narrow": {"limits": limits}}, monkeypatch, tmp_path)
     run_id = launch(launcher, "narrow", "sort", 2**30)
     assert launcher.finished(run_id) is DagsterRunStatus.FAILURE
+    assert not ended(engine, run_id)["OOMKilled"]
     said = launcher.step_error(run_id)
     assert "max_temp_directory_size" in said
     assert "The run's scratch is full: profile 'narrow' lets DuckDB spill 256MiB (scratch 256Mi)" in said
