@@ -6,9 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,15 +23,9 @@ from slipway.config.connections import S3Settings
 from slipway.config.loader import parse
 from slipway.logs.manager import SlipwayComputeLogManager
 from slipway.logs.settings import log_settings
+from waiting import until
 
 JOBS = Path(__file__).with_name("captured_jobs.py")
-
-
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.05)
 
 
 @dataclass
@@ -113,8 +106,8 @@ class Run:
         self.process.wait()
 
     def reached(self, name: str) -> None:
-        wait_until(
-            (self.platform.folder / f"{name}.reached").exists, f"the step reaches {name}\n{self.output}"
+        until(
+            (self.platform.folder / f"{name}.reached").exists, 60, f"the step reaches {name}\n{self.output}"
         )
 
     def go(self, name: str) -> None:

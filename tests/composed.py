@@ -7,10 +7,8 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 import urllib.request
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +18,7 @@ from docker.models.containers import Container
 
 from slipway.aws import s3_client
 from slipway.config.connections import S3Settings
+from waiting import until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -343,18 +342,6 @@ def prepare(checkout: Path, folder: Path) -> None:
             }
         )
     )
-
-
-def until(condition: Callable[[], T | None], seconds: float, message: str) -> T:
-    """Wait for a condition to be neither None nor false."""
-    deadline = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if result:
-            return result
-        if time.monotonic() > deadline:
-            raise AssertionError(f"after {seconds} s: {message}")
-        time.sleep(0.3)
 
 
 def _free_ports(count: int) -> list[int]:

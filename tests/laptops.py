@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
 SLIPWAY = Path(sys.executable).with_name("slipway")
@@ -26,13 +27,6 @@ OURS = re.compile(r"slipway|dagster|postgres|pgsql|pgserver|moto|lockfile|comput
 def state_environment(state: Path, **more: str) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
     return {**env, "SLIPWAY_STATE": str(state), **more}
-
-
-def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
 
 
 @dataclass(frozen=True)
@@ -100,7 +94,7 @@ class Up:
         return self.log.read_text()
 
     def wait_for(self, text: str, seconds: float = 120) -> None:
-        wait_until(lambda: text in self.output or self.process.poll() is not None, seconds, text)
+        until(lambda: text in self.output or self.process.poll() is not None, seconds, text)
         assert text in self.output, self.output
 
     def note(self) -> list[int]:
@@ -130,7 +124,7 @@ class Up:
         return [f"{process.pid} {process.name()}" for process in [*alive, *_of(self.state)]]
 
     def assert_gone(self, ports: list[int], seconds: float = 60) -> None:
-        wait_until(lambda: not self._left_safely(), seconds, "every process is gone")
+        until(lambda: not self._left_safely(), seconds, "every process is gone")
         assert [port for port in ports if listens(port)] == []
 
     def _left_safely(self) -> list[str]:

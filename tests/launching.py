@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from dagster._daemon.monitoring.concurrency import execute_concurrency_slots_ite
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 from slipway.daemon.retries import OtherRetries, Retries
+from waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -211,14 +211,6 @@ class Launching:
         assert event is not None
         assert event.asset_materialization is not None
         return {key: value.value for key, value in event.asset_materialization.metadata.items()}
-
-
-def until(condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str) -> None:
-    """Wait for a condition; fail with an explanation when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s\n{explain()}"
-        time.sleep(0.1)
 
 
 @contextmanager

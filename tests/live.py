@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from laptops import ROOT, SLIPWAY, Up, slipway, wait_until
+from laptops import ROOT, SLIPWAY, Up, slipway
+from waiting import until
 
 PLATFORM = """
 observability: {compute_logs: {enabled: false}}
@@ -171,7 +172,7 @@ class Live:
             assert not bad, [self.errors(run_id) for run_id in bad]
             return [run_id for run_id in run_ids if found.get(run_id) != "SUCCESS"]
 
-        wait_until(lambda: not pending(), seconds, f"runs are over; {self.up.output[-2000:]}")
+        until(lambda: not pending(), seconds, f"runs are over; {self.up.output[-2000:]}")
         found = {run["runId"]: run for run in self.runs()}
         return [found[run_id] for run_id in run_ids]
 

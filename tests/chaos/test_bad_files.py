@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chaos_world import BUCKET, World
-from laptops import wait_until
+from waiting import until
 
 HOSTILE = [
     'bad/it\'s "quoted".csv',
@@ -60,7 +60,7 @@ def landed(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         found: list[dict[str, object]] = world.json("landing", "list", "inbox", "--prefix", "bad/")["objects"]
         return found
 
-    wait_until(
+    until(
         lambda: {one["key"] for one in objects() if one["state"] in ("done", "quarantined")} >= expected,
         240,
         "every file is done or quarantined",

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from laptops import ROOT, SLIPWAY, Ground, slipway, state_environment, wait_until
+from laptops import ROOT, SLIPWAY, Ground, slipway, state_environment
+from waiting import until
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def test_sigkill_in_the_middle_of_a_run_ends_the_run_too(ran: Ran, tmp_path: Pat
     runs = ran.state / "demo" / "runs"
     with slipway("demo", state=ran.state, cwd=ROOT, log=tmp_path / "log") as demo:
         demo.wait_for("1 active", seconds=200)
-        wait_until(lambda: list(runs.glob("*.json")), 20, "the run has its process")
+        until(lambda: list(runs.glob("*.json")), 20, "the run has its process")
         record = json.loads(next(runs.glob("*.json")).read_text())
         ports = demo.note()
         assert record["pid"] in demo.known

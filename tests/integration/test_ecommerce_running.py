@@ -25,7 +25,6 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 
 import platform_home
-from launching import until
 from slipway import config
 from slipway.aws import s3_client
 from slipway.config.connections import S3Settings
@@ -34,6 +33,7 @@ from slipway.landing import intake
 from slipway.launch import process
 from slipway.ops.bootstrap import bootstrap
 from slipway.resources import LakeResource
+from waiting import until
 
 ROOT = Path(__file__).parents[2]
 LOCATION = ROOT / "code_locations" / "ecommerce"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from laptops import ROOT, SLIPWAY, Ground, slipway, state_environment, wait_until
+from laptops import ROOT, SLIPWAY, Ground, slipway, state_environment
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_crashes_are_mended_a_second_one_is_refused_and_ctrl_c_ends_it(
         up.wait_for("webserver ended, killed by SIGKILL")
         up.wait_for("code-veteran started again")
         up.wait_for("started another")
-        wait_until(lambda: answer(f"{url}/server_info") == 200, 60, "the UI answers again")
+        until(lambda: answer(f"{url}/server_info") == 200, 60, "the UI answers again")
 
         ports += up.note()
         os.killpg(up.process.pid, signal.SIGINT)

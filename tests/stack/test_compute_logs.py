@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from composed import UPLOAD_INTERVAL, Stack, until
+from composed import UPLOAD_INTERVAL, Stack
+from waiting import until
 
 BUCKET = "dagster-compute-logs"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import duckdb
 
-from composed import Stack, until
+from composed import Stack
+from waiting import until
 
 FOLDER = "/var/lib/slipway/duckdb"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "duckdb-file.md"

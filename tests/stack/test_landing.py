@@ -8,7 +8,8 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from composed import Stack, until
+from composed import Stack
+from waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from composed import Stack, until
+from composed import Stack
 from slipway.config.quantity import format_bytes
+from waiting import until
 
 
 def test_launch_and_explain_work_in_the_webservers_container(stack: Stack) -> None:

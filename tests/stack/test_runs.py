@@ -5,7 +5,8 @@ from __future__ import annotations
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from composed import TOKEN, Stack, until
+from composed import TOKEN, Stack
+from waiting import until
 
 
 def test_a_run_has_its_profiles_limits_and_its_own_environment(stack: Stack) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from composed import Stack, until
+from composed import Stack
+from waiting import until
 
 KEPT = "kept by the keeper +%20ü.bin"
 

@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import browser
-from composed import Stack, until
+from composed import Stack
+from waiting import until
 
 SAMPLE = ("stores/2018-09-01.jsonl", "orders/2018-09-01.csv")
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from composed import Stack, until
+from composed import Stack
+from waiting import until
 
 SERVICES = {
     "postgres",

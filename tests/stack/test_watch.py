@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from composed import Stack, until
+from composed import Stack
+from waiting import until
 
 ADDED = """
 

@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from slipway.launch import cgroup
 from slipway.ops.bootstrap import bootstrap
 from slipway.resources.duckdb import open_connection
 from slipway.resources.lake import attach
+from waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -32,13 +32,6 @@ def documented_project() -> str:
     """The project that docs/landing.md shows, on the landing that the test has."""
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "landing.md").read_text(), re.DOTALL)
     return code.replace("shop_files", "inbox")
-
-
-def until(condition: Callable[[], object], seconds: float, what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.2)
 
 
 def hungry_project() -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 import duckdb
 from dagster import DagsterRunStatus
 
-from launching import Launching, until
+from launching import Launching
 from slipway.launch import process
+from waiting import until
 
 
 def test_runs_take_turns_by_the_pool_and_by_the_lock_where_one_forgets_it(

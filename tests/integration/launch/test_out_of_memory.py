@@ -18,10 +18,11 @@ from dagster._core.errors import DagsterCodeLocationLoadError
 from dagster._core.execution.asset_backfill import backfill_runs_are_complete
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
-from launching import Launching, until
+from launching import Launching
 from slipway.daemon import retries
 from slipway.launch import cgroup, process
 from slipway.launch.adapter import Host
+from waiting import until
 
 needs_cgroup = pytest.mark.skipif(cgroup.writable() is None, reason="no cgroup is writable here")
 

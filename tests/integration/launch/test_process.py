@@ -13,10 +13,11 @@ import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterRunStatus
 from dagster._core.launcher import WorkerStatus
 
-from launching import Launching, until
+from launching import Launching
 from slipway.config.quantity import readable
 from slipway.launch import cgroup, process, processes, requeue
 from slipway.launch.adapter import Phase
+from waiting import until
 
 needs_cgroup = pytest.mark.skipif(cgroup.writable() is None, reason="no cgroup is writable here")
 

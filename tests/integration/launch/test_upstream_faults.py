@@ -18,8 +18,9 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 from dagster._daemon.monitoring import concurrency
 from dagster._daemon.monitoring.run_monitoring import RESUME_RUN_LOG_MESSAGE
 
-from launching import Launching, launching, until
+from launching import Launching, launching
 from slipway.launch import process
+from waiting import until
 
 TESTS = Path(__file__).resolve().parents[2]
 WAITING = {"wait": {"config": {"seconds": 300}}}

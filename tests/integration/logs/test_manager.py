@@ -14,10 +14,11 @@ from dagster._core.definitions.instigation_logger import InstigationLogger, get_
 from dagster._core.storage.compute_log_manager import CapturedLogData, ComputeIOType
 
 import platform_home
-from captured_runs import Forbidding, Platform, text, wait_until
+from captured_runs import Forbidding, Platform, text
 from slipway.aws import s3_client
 from slipway.logs import files, ticks
 from slipway.logs.manager import SlipwayComputeLogManager
+from waiting import until
 
 OUT, ERR = ComputeIOType.STDOUT, ComputeIOType.STDERR
 KEY = ["a-run", "compute_logs", "abcdefgh"]
@@ -126,11 +127,11 @@ def test_a_follower_gets_all_of_a_log_and_its_end(platform: Platform) -> None:
     with writer.capture_logs(KEY):
         with writer._files.path(KEY, OUT).open("ab") as file:
             file.write(b"first\n")
-        wait_until(lambda: received() == b"first\n", "the beginning of the log")
+        until(lambda: received() == b"first\n", 60, "the beginning of the log")
         assert not subscription.is_complete
         with writer._files.path(KEY, OUT).open("ab") as file:
             file.write(b"last\n")
-    wait_until(lambda: subscription.is_complete, "the end of the log")
+    until(lambda: subscription.is_complete, 60, "the end of the log")
     assert received() == b"first\nlast\n"
     subscription.dispose()
     reader.dispose()
@@ -149,7 +150,7 @@ def test_one_unreadable_log_does_not_end_the_news_of_others(
     with pytest.raises(RuntimeError):
         reader.subscribe(["b-run", "compute_logs", "x"])(broken)
     subscription = reader.subscribe(KEY)(seen.append)
-    wait_until(lambda: subscription not in reader._subscriptions._open, "the second log is served to its end")
+    until(lambda: subscription not in reader._subscriptions._open, 60, "the second log is served to its end")
     assert seen[0].stdout == b"there\n"
     reader.dispose()
 

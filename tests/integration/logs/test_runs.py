@@ -10,8 +10,9 @@ from pathlib import Path
 from dagster import DagsterRunStatus
 from dagster._core.storage.compute_log_manager import ComputeIOType
 
-from captured_runs import Forbidding, Platform, Run, text, wait_until
+from captured_runs import Forbidding, Platform, Run, text
 from slipway.logs import keys, patience
+from waiting import until
 
 OUT, ERR = ComputeIOType.STDOUT, ComputeIOType.STDERR
 
@@ -85,8 +86,8 @@ def test_1_a_killed_container_leaves_all_but_the_last_interval(platform: Platfor
     run.reached("go")
     manager = platform.manager()
     log_key = only_capture(run)
-    wait_until(
-        lambda: text(manager, log_key, OUT) == "before\nwithout a newline", "the unfinished log is in S3"
+    until(
+        lambda: text(manager, log_key, OUT) == "before\nwithout a newline", 60, "the unfinished log is in S3"
     )
     run.kill()
     assert text(manager, log_key, OUT) == "before\nwithout a newline"
@@ -106,8 +107,8 @@ def test_2_a_long_log_gets_its_final_object(platform: Platform) -> None:
     manager = platform.manager()
     log_key = only_capture(run)
     size = 12 * 1024 * 1024
-    wait_until(
-        lambda: len(text(manager, log_key, OUT)) == size, "all segments of the unfinished log are in S3"
+    until(
+        lambda: len(text(manager, log_key, OUT)) == size, 60, "all segments of the unfinished log are in S3"
     )
     # A reader asks for pieces, across the segments' borders too.
     piece, after = manager.get_log_data_for_type(log_key, OUT, keys.SEGMENT - 10, 1024)
@@ -132,8 +133,10 @@ def test_3_the_uploader_survives_failed_uploads(platform_without_bucket: Platfor
     log_key = only_capture(run)
     assert "NoSuchBucket" in text(manager, log_key, ERR)
     platform.create_bucket()
-    wait_until(
-        lambda: text(manager, log_key, OUT) == "before\nwithout a newline", "the log follows once S3 takes it"
+    until(
+        lambda: text(manager, log_key, OUT) == "before\nwithout a newline",
+        60,
+        "the log follows once S3 takes it",
     )
     run.go("go")
     assert run.wait() == 0, run.output

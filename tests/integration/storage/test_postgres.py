@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from slipway.embedded.postgres import EmbeddedPostgres
 from slipway.launch.launcher import SlipwayRunLauncher
 from slipway.storage import engine
 from slipway.storage.postgres import SlipwayEventLogStorage
+from waiting import until
 
 
 @pytest.fixture
@@ -35,13 +36,6 @@ def env(platform_env: Mapping[str, str], tmp_path: Path) -> dict[str, str]:
 def instance(env: Mapping[str, str]) -> Iterator[DagsterInstance]:
     with platform_home.instance(env) as loaded:
         yield loaded
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0.05)
 
 
 def connections(url: str) -> int:
@@ -279,7 +273,7 @@ def test_the_stock_daemon_runs_on_it(env: Mapping[str, str], tmp_path: Path) -> 
         with platform_home.instance(env) as loaded:
             required = set(loaded.get_required_daemon_types())
             assert {"SENSOR", "QUEUED_RUN_COORDINATOR", "MONITORING"} <= required
-            wait_until(lambda: daemon.poll() is not None or required <= set(loaded.get_daemon_heartbeats()))
+            until(lambda: daemon.poll() is not None or required <= set(loaded.get_daemon_heartbeats()), 20)
         assert daemon.poll() is None, (tmp_path / "daemon.log").read_text()
     finally:
         daemon.terminate()

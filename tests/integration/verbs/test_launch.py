@@ -15,12 +15,13 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from laptops import SLIPWAY, wait_until
+from laptops import SLIPWAY
 from live import Live
 from slipway.cli.launch import command as launch_command
 from slipway.cli.profile import command as profile_command
 from slipway.config.errors import UserError
 from slipway.ops.launching import submission
+from waiting import until
 
 Shell = Callable[..., Result]
 
@@ -244,7 +245,7 @@ def test_profile_explain_says_what_is_not_there(shell: Shell, arguments: list[st
 
 def test_profile_explain_of_a_run_that_was_refused_says_how_to_look(platform: Live, shell: Shell) -> None:
     refused = platform.launch("nightly", tags={"slipway/profile": "nosuch"})
-    wait_until(lambda: platform.run(refused)["status"] == "FAILURE", 60, "the launch is refused")
+    until(lambda: platform.run(refused)["status"] == "FAILURE", 60, "the launch is refused")
     error = shell(profile_command, "explain", "--run", refused).exception
     assert isinstance(error, UserError)
     assert "(FAILURE) was not launched by Slipway, or not yet" in error.message

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from laptops import wait_until
 from live import Live
 from slipway.launch import process
+from waiting import until
 
 MIB = 2**20
 
@@ -124,14 +124,14 @@ def test_run_tags_of_a_job_are_its_own_wish(platform: Live, submitted: dict[str,
 )
 @pytest.mark.usefixtures("submitted")
 def test_a_run_that_a_daemon_launches(platform: Live, case: str, rule: str) -> None:
-    wait_until(lambda: platform.runs(case=case), 120, f"a run of {case}")
+    until(lambda: platform.runs(case=case), 120, f"a run of {case}")
     (run,) = platform.over([run["runId"] for run in platform.runs(case=case)])
     assert_given(run, rule)
 
 
 @pytest.mark.usefixtures("submitted")
 def test_each_run_of_a_backfill_has_the_profile_of_its_asset(platform: Live) -> None:
-    wait_until(lambda: len(platform.runs(case="backfill tall")) == 2, 120, "two runs")
+    until(lambda: len(platform.runs(case="backfill tall")) == 2, 120, "two runs")
     for run in platform.over([run["runId"] for run in platform.runs(case="backfill tall")]):
         assert run["tags"]["slipway/profile"] == "tall"
         assert run["tags"]["slipway/profile_source"] == "asset"
@@ -152,7 +152,7 @@ def test_a_live_run_keeps_its_profile_when_platform_yaml_changes(platform: Live,
     run_id = platform.launch(
         "__ASSET_JOB", assets=["holding"], config={"ops": {"holding": {"config": {"file": str(signal)}}}}
     )
-    wait_until(lambda: platform.run(run_id)["status"] == "STARTED", 60, "the run holds")
+    until(lambda: platform.run(run_id)["status"] == "STARTED", 60, "the run holds")
     before = platform.run(run_id)["tags"]
     file = platform.project / "platform.yaml"
     text = file.read_text()

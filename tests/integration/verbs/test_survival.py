@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from laptops import wait_until
 from live import Live
+from waiting import until
 
 DAYS = [f"2024-01-{day:02}" for day in range(1, 13)]
 
@@ -20,7 +20,7 @@ def kill(platform: Live, text: str) -> None:
             return False
         return True
 
-    wait_until(found, 60, f"a process with {text}")
+    until(found, 60, f"a process with {text}")
 
 
 def test_a_backfill_survives_the_death_of_daemon_and_code_server(platform: Live) -> None:
@@ -30,7 +30,7 @@ def test_a_backfill_survives_the_death_of_daemon_and_code_server(platform: Live)
         return Counter(run["status"] for run in platform.runs(**{"dagster/backfill": backfill}))
 
     def wait(least: int) -> None:
-        wait_until(lambda: statuses()["SUCCESS"] >= least, 120, f"{least} runs succeeded: {statuses()}")
+        until(lambda: statuses()["SUCCESS"] >= least, 120, f"{least} runs succeeded: {statuses()}")
 
     wait(2)
     kill(platform, "slipway.daemon")
@@ -47,7 +47,7 @@ def test_a_backfill_survives_the_death_of_daemon_and_code_server(platform: Live)
         )
         return str(answer["status"])
 
-    wait_until(lambda: status() == "COMPLETED_SUCCESS", 120, f"the backfill is over: {status()}")
+    until(lambda: status() == "COMPLETED_SUCCESS", 120, f"the backfill is over: {status()}")
     runs = platform.runs(**{"dagster/backfill": backfill})
     made = Counter(
         materialization["partition"] for run in runs for materialization in run["assetMaterializations"]

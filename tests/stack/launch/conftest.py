@@ -18,7 +18,8 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from launching import PLATFORM, Launching, launching, until
+from launching import PLATFORM, Launching, launching
+from waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = "slipway-test/launched:latest"

@@ -6,9 +6,10 @@ import docker
 import pytest
 from dagster import DagsterRunStatus
 
-from launching import Launching, until
+from launching import Launching
 from slipway.launch import sweep
 from slipway.launch.docker import container_name
+from waiting import until
 
 pytestmark = pytest.mark.docker
 

@@ -14,9 +14,10 @@ from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.launcher import WorkerStatus
 from docker.models.containers import Container
 
-from launching import Launching, until
+from launching import Launching
 from slipway.launch import sweep
 from slipway.launch.docker import container_name
+from waiting import until
 
 pytestmark = pytest.mark.docker
 
