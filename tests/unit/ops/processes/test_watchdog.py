@@ -20,7 +20,7 @@ def parent():
     assert process.stdout is not None
     lines = {process.stdout.readline().strip(), process.stdout.readline().strip()} - {"ready"}
     yield process, int(lines.pop())
-    process.kill()
+    processes.kill_group(process.pid)
     process.wait()
 
 
