@@ -47,7 +47,7 @@ def test_grandchildren_end_too(parent) -> None:
     note(children, f"+ web {process.pid} 15")
     incarnation = processes.started(grandchild)
     assert incarnation is not None
-    end(list(children.values()))
+    end(list(children.values()), grace=60)
     assert process.poll() == -signal.SIGTERM
     assert processes.wait_gone(grandchild, incarnation, 5)
 
