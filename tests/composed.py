@@ -315,9 +315,10 @@ def prepare(checkout: Path, folder: Path) -> None:
     for name, values in arguments.items():
         probe = folder / "code_locations" / name / "src" / name / "defs" / f"{name}_probe.py"
         probe.write_text(PROBE.format(name=name, arguments=values))
-    shutil.copy(
-        Path(__file__).with_name("talking.py"), folder / "code_locations/ecommerce/src/ecommerce/defs"
-    )
+    for name, module in (("ecommerce", "talking.py"), ("veteran", "stumbling.py")):
+        shutil.copy(
+            Path(__file__).with_name(module), folder / "code_locations" / name / "src" / name / "defs"
+        )
     (folder / "code_locations/veteran/src/veteran/defs/veteran_filing.py").write_text(FILING)
     path = folder / "platform.yaml"
     platform = yaml.safe_load(path.read_text())

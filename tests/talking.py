@@ -1,6 +1,5 @@
 """Assets that print, for the tests of the stack: its ecommerce location gets this file."""
 
-import sys
 import time
 
 import dagster as dg
@@ -25,15 +24,6 @@ def talking() -> None:
         print("and that was all")
 
 
-@dg.asset(retry_policy=dg.RetryPolicy(max_retries=2))
-def stumbling(context: dg.AssetExecutionContext) -> None:
-    """Fail twice."""
-    print(f"this is attempt {context.retry_number}")
-    print(f"attempt {context.retry_number} complains", file=sys.stderr)
-    if context.retry_number < 2:
-        raise RuntimeError("stumbled")
-
-
 @dg.asset(tags={"slipway/profile": "narrow"})
 def overflowing(lake: LakeResource) -> None:
     """Sort more than the scratch of its profile holds."""
@@ -43,4 +33,4 @@ def overflowing(lake: LakeResource) -> None:
         )
 
 
-defs = dg.Definitions(assets=[brief, talking, stumbling, overflowing])
+defs = dg.Definitions(assets=[brief, talking, overflowing])

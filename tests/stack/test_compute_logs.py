@@ -61,7 +61,7 @@ def objects(stack: Stack, run_id: str) -> list[str]:
 
 
 def test_each_attempt_of_a_retried_step_shows_its_own_log(stack: Stack) -> None:
-    run_id = stack.launch("ecommerce", "stumbling")
+    run_id = stack.launch("veteran", "stumbling")
     assert stack.finished(run_id)["status"] == "SUCCESS", stack.failure(run_id)
     logs = [text(stack, log_key) for log_key in captures(stack, run_id)]
     assert [log["stdout"] for log in logs] == [f"this is attempt {number}\n" for number in range(3)]

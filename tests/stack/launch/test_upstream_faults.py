@@ -44,7 +44,7 @@ def ended(engine: docker.DockerClient, run_id: str) -> Container:
 def assert_removed(engine: docker.DockerClient, container: Container) -> None:
     with pytest.raises(docker.errors.NotFound):
         engine.containers.get(container.id)
-    (scratch,) = container.attrs["Mounts"]
+    (scratch,) = (mount for mount in container.attrs["Mounts"] if mount["Destination"] == "/tmp")
     with pytest.raises(docker.errors.NotFound):
         engine.volumes.get(scratch["Name"])
 
