@@ -176,6 +176,12 @@ class Stack:
             if container.labels.get("com.docker.compose.oneoff") != "True"
         }
 
+    def run_containers(self, location: str) -> list[Container]:
+        """The containers of a location's runs that go on."""
+        labels = [f"slipway.project={self.project}", "slipway.kind=run", f"slipway.location={location}"]
+        found: list[Container] = self.engine.containers.list(filters={"label": labels})
+        return found
+
     def execute(self, service: str, *command: str) -> tuple[int, str]:
         """Run a command in a service's container; exit code and output."""
         code, output = self.services()[service].exec_run(list(command))
