@@ -9,19 +9,20 @@ filled by SQL, in an embedded Postgres of its own.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from dagster import DagsterInstance
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
+from bench.rig import host, report
+from bench.rig.progress import say
 from slipway.database import upgrade
 from slipway.embedded.postgres import EmbeddedPostgres
 from slipway.landing import inspect, ledger
@@ -33,6 +34,7 @@ SIZES = (1_000, 1_000_000)
 LIMITS = Limits(max_files=1000, max_bytes=10**12, batches=1)
 PAGE = 1000
 """Objects on one page of a listing."""
+Figures = dict[str, float]
 log = logging.getLogger(__name__)
 log.addHandler(logging.NullHandler())
 
@@ -67,7 +69,7 @@ def new(prefix: str, count: int = PAGE) -> list[Seen]:
 
 def measure(
     repeats: int, work: Callable[[int], object], between: Callable[[int], object] = lambda n: None
-) -> dict[str, float]:
+) -> Figures:
     """Median and 95th percentile of a piece of work, in milliseconds."""
     took = []
     for number in range(repeats):
@@ -82,7 +84,7 @@ def measure(
     }
 
 
-def figures(database: Engine, instance: DagsterInstance, objects: int) -> dict[str, object]:
+def figures(database: Engine, instance: DagsterInstance, objects: int) -> dict[str, Figures]:
     """All measurements on a ledger of this size."""
     with database.begin() as connection:
         upgrade(connection)
@@ -122,7 +124,7 @@ def figures(database: Engine, instance: DagsterInstance, objects: int) -> dict[s
         with database.connect() as connection:
             inspect.summaries(connection)
 
-    found: dict[str, object] = {
+    found: dict[str, Figures] = {
         "tick, nothing new": measure(200, tick_once),
         "tick, claims 1 file": measure(30, tick_once, lambda n: arrived(new(f"one-{n}", 1))),
         "tick, claims 1000 files": measure(10, tick_once, lambda n: arrived(new(f"page-{n}"))),
@@ -135,14 +137,7 @@ def figures(database: Engine, instance: DagsterInstance, objects: int) -> dict[s
         "event of 1 known object": measure(50, lambda n: observe(known(1)[:1])),
         "slipway landing list": measure(3, overview),
     }
-    with database.connect() as connection:
-        found["ledger_mb"] = _megabytes(connection)
     return found
-
-
-def _megabytes(connection: Connection) -> int:
-    size = text("SELECT pg_total_relation_size('slipway_ledger.landing_object') / 1048576")
-    return int(connection.execute(size).scalar_one())
 
 
 @contextmanager
@@ -163,12 +158,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         EmbeddedPostgres(Path(folder) / "postgres") as server,
         DagsterInstance.ephemeral() as instance,
     ):
-        result = {}
+        result: dict[int, dict[str, Figures]] = {}
         for size in sizes:
             with fresh(server, f"bench_{size}") as database:
-                result[str(size)] = figures(database, instance, size)
-    print(json.dumps({"benchmark": "landing_tick", "known_objects": result}, indent=1))
+                result[size] = figures(database, instance, size)
+    described = host.description()
+    report.publish("landing_tick", f"{host.sentence(described)}\n\n{rendered(result)}")
+    say(f"written: {report.save('landing_tick', {'machine': described, 'known_objects': result})}")
     return 0
+
+
+def rendered(result: Mapping[int, Mapping[str, Figures]]) -> str:
+    """The medians as a table, a column for each size of the ledger."""
+    first, *_ = result.values()
+    rows = ((name, *(f"{of[name]['median_ms']:.1f}" for of in result.values())) for name in first)
+    return report.table(("median, ms", *(f"{size:,} known".replace(",", " ") for size in result)), rows)
 
 
 if __name__ == "__main__":
