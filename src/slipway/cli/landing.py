@@ -7,24 +7,23 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 import psycopg2.errors
-from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from slipway import aws, config, identity
-from slipway.config.connections import postgres_url, s3_settings
+from slipway import config
+from slipway.config.connections import postgres_url
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.database.engine import engine
-from slipway.landing import inspect, ledger, queues
-from slipway.landing.inspect import STATES, Batch, Refused, Version
+from slipway.landing import inspect, ledger
+from slipway.landing.inspect import STATES, Refused, Version
+from slipway.ops import landing_report as report
 from slipway.ops.bootstrap_postgres import wait_for_postgres
-from slipway.ops.results import Result, as_table, printable
+from slipway.ops.results import as_table, printable
 
 PATIENCE_SECONDS = 30
 """How long a change waits for the daemon, which takes a landing in for seconds at a time."""
@@ -76,19 +75,7 @@ def list_(landing: str | None, state: str | None, prefix: str, limit: int, as_js
             _json({"landing": landing, "objects": [asdict(version) for version in found], "more": more})
         )
         return
-    rows = [
-        (
-            one.id,
-            one.state,
-            one.attempts,
-            one.size,
-            _when(one.observed_at),
-            _short(one.key),
-            _short(one.error),
-        )
-        for one in found
-    ]
-    click.echo(as_table(Result(("id", "state", "tries", "bytes", "seen", "key", "error"), rows)), nl=False)
+    click.echo(as_table(report.objects(found)), nl=False)
     if more:
         click.echo(
             f"there are more; --limit {2 * limit} shows them, `slipway landing show ID` one of them whole"
@@ -110,7 +97,7 @@ def overview(platform: Platform, connection: Connection, as_json: bool) -> None:
     known = {summary.landing: summary for summary in inspect.summaries(connection)}
     summaries = [known.get(name, inspect.Summary(name)) for name in sorted({*known, *platform.landing})]
     halted = ledger.halted(connection)
-    depths = dict(_depths(platform, connection))
+    depths = dict(report.depths(platform, connection))
     if as_json:
         click.echo(
             _json(
@@ -131,72 +118,16 @@ def overview(platform: Platform, connection: Connection, as_json: bool) -> None:
         return
     if halted:
         click.echo(f"everything stands still: {halted}\n")
-    rows = [
-        (one.landing, *(one.states.get(state, 0) for state in STATES), _when(one.oldest_waiting))
-        for one in summaries
-    ]
-    click.echo(as_table(Result(("landing", *STATES, "oldest new"), rows)), nl=False)
+    click.echo(as_table(report.overview(summaries)), nl=False)
     for one in summaries:
         if one.landing not in platform.landing:
             click.echo(f"{one.landing} is not in platform.yaml: its files wait until it is declared again")
     for storage, depth in depths.items():
-        click.echo(f"queue of storage {storage}: {_depth(depth)}")
+        click.echo(f"queue of storage {storage}: {report.depth(depth)}")
     batches = [found for one in summaries for found in one.batches]
     if batches:
         click.echo("\nopen batches:")
-        click.echo(
-            as_table(
-                Result(
-                    ("batch", "landing", "files", "try", "now", "error before"),
-                    [_row(found) for found in batches],
-                )
-            ),
-            nl=False,
-        )
-
-
-def _depths(platform: Platform, connection: Connection) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What the queues hold, by storage; a queue that does not answer soon is said to be unknown."""
-    name = queues.queue_name(identity.recorded(connection) or "")
-    for storage in queues.by_storage(platform):
-        sqs = aws.sqs_client(s3_settings(platform, storage), connect_timeout=2, read_timeout=3, attempts=1)
-        try:
-            found = queues.find(sqs, name)
-            if found is None:
-                yield storage, {"error": "there is none; the daemon makes it when it runs"}
-                continue
-            yield (
-                storage,
-                {
-                    "url": found.queue,
-                    "messages": queues.depth(sqs, found.queue),
-                    "dead_letters_url": found.dead_letters,
-                    "dead_letters": queues.depth(sqs, found.dead_letters),
-                },
-            )
-        except (ClientError, BotoCoreError) as error:
-            yield storage, {"error": f"unknown: {error}"}
-
-
-def _depth(depth: Mapping[str, Any]) -> str:
-    if "error" in depth:
-        return printable(depth["error"])
-    dead = (
-        f", {depth['dead_letters']} dead letters in {depth['dead_letters_url']}"
-        if depth["dead_letters"]
-        else ""
-    )
-    return f"{depth['messages']} messages{dead}"
-
-
-def _row(found: Batch) -> tuple[Any, ...]:
-    if found.run_id:
-        now = f"run {found.run_id}"
-    elif found.not_before:
-        now = f"waits until {_when(found.not_before)}"
-    else:
-        now = "its run has not begun"
-    return found.id, found.landing, found.files, found.attempt, now, _short(found.earlier_error)
+        click.echo(as_table(report.batches(batches)), nl=False)
 
 
 @command.command()
@@ -223,33 +154,7 @@ def show(reference: str, landing: str | None, as_json: bool) -> None:
             )
         )
         return
-    click.echo("\n".join(_told(version, batches) for version, batches in told), nl=False)
-
-
-def _told(version: Version, batches: Sequence[Batch]) -> str:
-    lines = [
-        f"{version.landing}: s3://{version.bucket}/{printable(version.key)}",
-        f"  number    {version.id}",
-        f"  version   {printable(version.version)}, {version.size} bytes",
-        f"  state     {version.state}",
-        f"  seen      {_when(version.observed_at)}",
-    ]
-    if version.finished_at:
-        lines.append(f"  ended     {_when(version.finished_at)}")
-    if version.attempts:
-        lines.append(f"  tries     {version.attempts}")
-    if version.error:
-        lines += ["  error", *(f"    {printable(line)}" for line in version.error.splitlines())]
-    for one in batches:
-        state = {"claimed": "open", "revoked": "taken back"}.get(one.state, one.state)
-        if one.not_before:
-            state += f", waits until {_when(one.not_before)}"
-        lines.append(
-            f"  batch     {one.id}: {one.files} files, {state}, {f'run {one.run_id}' if one.run_id else 'no run opened it'}"
-        )
-        if one.error and one.error != version.error:
-            lines += [f"            {printable(line)}" for line in one.error.splitlines()]
-    return "\n".join(lines) + "\n"
+    click.echo("\n".join(report.told(version, batches) for version, batches in told), nl=False)
 
 
 @command.command()
@@ -372,16 +277,6 @@ def changing(platform: Platform) -> Iterator[Connection]:
             f"the daemon has been taking this landing in for {PATIENCE_SECONDS} s; nothing was changed",
             "try again",
         ) from None
-
-
-def _when(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def _short(said: str | None, length: int = 100) -> str:
-    """The beginning of a text."""
-    whole = said or ""
-    return whole if len(whole) <= length else f"{whole[: length - 1]}…"
 
 
 def _json(value: Any) -> str:
