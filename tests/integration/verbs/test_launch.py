@@ -166,11 +166,14 @@ def test_ctrl_c_and_a_timeout_end_the_waiting_and_not_the_run(platform: Live, tm
         stderr=slave,
     ) as waiting:
         os.close(slave)
-        seen = b""
-        while b"running with profile" not in seen:
-            seen += os.read(master, 4096)
-        waiting.send_signal(signal.SIGINT)
-        assert waiting.wait(30) == 130
+        try:
+            seen = b""
+            while b"running with profile" not in seen:
+                seen += os.read(master, 4096)
+            waiting.send_signal(signal.SIGINT)
+            assert waiting.wait(30) == 130
+        finally:
+            waiting.kill()
     os.set_blocking(master, False)
     time.sleep(0.1)
     seen += os.read(master, 65536)
