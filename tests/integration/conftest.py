@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +16,6 @@ from slipway.config.loader import parse
 from slipway.config.model import Platform
 from slipway.embedded.postgres import EmbeddedPostgres
 from slipway.embedded.s3 import EmbeddedS3
-
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what it puts into the background so; the programs under test must hear Ctrl-C all the same.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

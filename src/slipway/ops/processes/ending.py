@@ -34,6 +34,9 @@ class Ending:
             # `nohup` ignores SIGHUP, and that stays so.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._note)
+            elif number is signal.SIGINT:
+                # A script's background. What is started here would inherit it, and Dagster has SIGTERM do as SIGINT does.
+                signal.signal(number, _ignore)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._signal = signal.Signals(number)
@@ -50,3 +53,7 @@ class Ending:
             raise Ended(128 + int(self._signal), self._signal.name)
         if self._parent is not None and os.getppid() != self._parent:
             raise Ended(128 + int(signal.SIGHUP), "the process that started this one ended")
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Unlike SIG_IGN, a handler is not inherited."""
