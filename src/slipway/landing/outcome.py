@@ -13,7 +13,6 @@ from slipway.landing.isolation import Fault
 from slipway.landing.tags import BATCH_TAG
 from slipway.memory import exhaustion
 
-WILL_RETRY_TAG = "dagster/will_retry"
 RETRY_WAIT_SECONDS = 600
 """How long a run that Dagster means to retry may stay without its retry."""
 
@@ -87,7 +86,9 @@ def progress(runs: Sequence[RunRecord], now: float) -> Progress:
     newest = runs[0].dagster_run
     if newest.status == DagsterRunStatus.SUCCESS:
         return Progress.SUCCEEDED
-    will_retry = newest.status == DagsterRunStatus.FAILURE and newest.tags.get(WILL_RETRY_TAG) == "true"
+    will_retry = (
+        newest.status == DagsterRunStatus.FAILURE and newest.tags.get(exhaustion.WILL_RETRY_TAG) == "true"
+    )
     if will_retry and now - (runs[0].end_time or now) < RETRY_WAIT_SECONDS:
         return Progress.RUNNING
     return Progress.FAILED

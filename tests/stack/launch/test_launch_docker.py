@@ -12,12 +12,11 @@ import docker
 import pytest
 from dagster import DagsterRunStatus
 from dagster._core.launcher import WorkerStatus
-from docker.models.containers import Container
 
 from launching import Launching
+from run_containers import container_of, ended
 from slipway.config.quantity import readable
 from slipway.launch import sweep
-from slipway.launch.docker import container_name
 
 pytestmark = pytest.mark.docker
 
@@ -26,17 +25,6 @@ pytestmark = pytest.mark.docker
 def _swept(launcher: Launching) -> Iterator[None]:
     yield
     sweep(launcher.instance)
-
-
-def container_of(engine: docker.DockerClient, run_id: str) -> Container:
-    return engine.containers.get(container_name(run_id))
-
-
-def ended(engine: docker.DockerClient, run_id: str) -> Container:
-    container = container_of(engine, run_id)
-    container.wait(timeout=120)
-    container.reload()
-    return container
 
 
 WAITING = {"wait": {"config": {"seconds": 300}}}

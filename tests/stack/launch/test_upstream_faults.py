@@ -15,8 +15,8 @@ from dagster._core.launcher import WorkerStatus
 from docker.models.containers import Container
 
 from launching import Launching
+from run_containers import container_of, ended
 from slipway.launch import sweep
-from slipway.launch.docker import container_name
 from waiting import until
 
 pytestmark = pytest.mark.docker
@@ -28,17 +28,6 @@ WAITING = {"wait": {"config": {"seconds": 300}}}
 def _swept(launcher: Launching) -> Iterator[None]:
     yield
     sweep(launcher.instance)
-
-
-def container_of(engine: docker.DockerClient, run_id: str) -> Container:
-    return engine.containers.get(container_name(run_id))
-
-
-def ended(engine: docker.DockerClient, run_id: str) -> Container:
-    container = container_of(engine, run_id)
-    container.wait(timeout=120)
-    container.reload()
-    return container
 
 
 def assert_removed(engine: docker.DockerClient, container: Container) -> None:
