@@ -12,17 +12,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from slipway.config import duckdb, quantity
+from slipway.config.base import Limits, Resources, StrictModel
 from slipway.config.errors import Path
-from slipway.config.model import (
-    SCRATCH_FACTOR,
-    ComputeLogs,
-    Lake,
-    Limits,
-    Postgres,
-    Resources,
-    Storage,
-    StrictModel,
-)
+from slipway.config.model import SCRATCH_FACTOR, ComputeLogs, Lake, Postgres, Storage
 
 Section = TypeVar("Section", bound=StrictModel)
 

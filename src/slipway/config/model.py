@@ -9,22 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    WithJsonSchema,
-)
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from slipway.config import quantity
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9_]{0,38}[a-z0-9])?$")]
-"""A name that is valid as a Python module, a DuckDB schema and, with `_` as `-`, a Kubernetes object."""
+from slipway.config.base import Image, Limits, Name, Resources, StrictModel, VariableName
+from slipway.config.kubernetes import Kubernetes
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
@@ -36,39 +24,6 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/@\s?#]+(/[^@\s?#]*
 
 DuckDBFileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}\.(duckdb|db)$")]
 """A file in a folder that it has to itself; what is before the dot is the name of its database in SQL."""
-
-VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
-def _number_as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _cpu(text: str) -> str:
-    quantity.parse_cpu(text)
-    return text
-
-
-def _memory(text: str) -> str:
-    quantity.parse_bytes(text)
-    return text
-
-
-_AMOUNT = WithJsonSchema(
-    {"anyOf": [{"type": "string", "pattern": quantity.PATTERN}, {"type": "number", "minimum": 0}]}
-)
-
-Cpu = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_cpu), _AMOUNT]
-"""Cores as a quantity; like in Kubernetes, a bare number needs no quotes."""
-
-Memory = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_memory), _AMOUNT]
-"""Bytes as a quantity; like in Kubernetes, a bare number needs no quotes."""
-
-
-class StrictModel(BaseModel):
-    """Base of every section: unknown keys are errors and values are never converted or changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class EnvReference(StrictModel):
@@ -94,6 +49,10 @@ class SecretReference(StrictModel):
     """A value held by a Kubernetes Secret in the platform's namespace; on Kubernetes only."""
 
     secret: KubernetesSecretKey = Field(description="The Secret and its key.")
+
+
+PoolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_./-]*[A-Za-z0-9_])?$")]
+"""A name that Dagster takes for a pool."""
 
 
 def _reference_kind(value: Any) -> str | None:
@@ -123,23 +82,6 @@ ValueOrReference = Annotated[
     | Annotated[SecretReference, Tag("a secret reference")],
     Discriminator(_reference_kind),
 ]
-
-
-class Resources(StrictModel):
-    """Amounts in Kubernetes' quantity grammar."""
-
-    cpu: Cpu | None = Field(default=None, description="CPU cores, such as 500m or 2.")
-    memory: Memory | None = Field(default=None, description="Bytes, such as 512Mi or 4Gi.")
-
-
-class Limits(Resources):
-    """The most that a run may use."""
-
-    ephemeral_storage: Memory | None = Field(
-        default=None,
-        alias="ephemeral-storage",
-        description="Size of the run's scratch, into which DuckDB spills. Default: 20 times the memory limit.",
-    )
 
 
 class ResourceProfile(StrictModel):
@@ -271,20 +213,6 @@ class Landing(StrictModel):
     )
 
 
-class Image(StrictModel):
-    """A container image by repository and tag."""
-
-    repository: str = Field(
-        pattern=r"^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?$",
-        description="Repository, with its registry if not Docker Hub.",
-    )
-    tag: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", description="Tag of the image.")
-
-    def __str__(self) -> str:
-        """As container engines take it."""
-        return f"{self.repository}:{self.tag}"
-
-
 class CodeLocation(StrictModel):
     """A project: its code, its image and its defaults."""
 
@@ -303,10 +231,28 @@ class CodeLocation(StrictModel):
     )
 
 
+class Concurrency(StrictModel):
+    """How much may run at once."""
+
+    max_concurrent_runs: int = Field(
+        default=4, ge=1, le=10_000, description="Runs at once; the others wait in the queue."
+    )
+    default_pool_limit: int = Field(
+        default=1, ge=1, le=10_000, description="Steps at once of a pool that has no limit of its own."
+    )
+    pools: dict[PoolName, int] = Field(default={}, description="Steps at once, by pool.")
+
+
 class Defaults(StrictModel):
     """What holds where nothing nearer says otherwise."""
 
     profile: str = Field(default="default", description="Resource profile of runs whose location names none.")
+    start_timeout: int = Field(
+        default=180,
+        ge=10,
+        le=7200,
+        description="Seconds that a launched run may take until it has started; then it fails with the reason.",
+    )
 
 
 class Platform(StrictModel):
@@ -325,6 +271,11 @@ class Platform(StrictModel):
     code_locations: dict[Name, CodeLocation] = Field(default={}, description="Projects by name.")
     defaults: Defaults = Field(
         default=Defaults(), description="What holds where nothing nearer says otherwise."
+    )
+    concurrency: Concurrency = Field(default=Concurrency(), description="How much may run at once.")
+    kubernetes: Kubernetes = Field(
+        default=Kubernetes(),
+        description="What the chart and its run pods need beside; other runtimes read none of it.",
     )
 
 

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from slipway.config import shapes
+from slipway.config.kubernetes import Kubernetes
 from slipway.config.model import Platform
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,12 +28,20 @@ def render() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def values() -> str:
+    """The chart's values.yaml: what its templates may count on, from the model's own defaults."""
+    sections: dict[str, Any] = {name: {} for name in Platform.model_fields if name != "kubernetes"}
+    defaults = Kubernetes().model_dump(mode="json", by_alias=True, exclude_none=True)
+    return yaml.safe_dump({**sections, "kubernetes": defaults}, sort_keys=False, width=110)
+
+
 def reference() -> str:
     """Every key of platform.yaml as a Markdown table."""
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     rows += [
         f"| `{key}` | {shapes.describe(field.annotation)} | {_default(field)} | {field.description} |"
         for key, field in leaves(Platform)
+        if not key.startswith("kubernetes.")
     ]
     return "\n".join(rows) + "\n"
 

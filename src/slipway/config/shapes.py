@@ -71,13 +71,29 @@ def _kind(member: Any) -> str:
     origin = get_origin(member)
     if origin is Literal:
         return f"one of {', '.join(map(str, get_args(member)))}"
+    if origin is list:
+        return f"a list of {_plural(get_args(member)[0])}"
     if origin is dict:
         value = get_args(member)[1]
-        return f"a mapping of names to {describe(value)}" if str in members(value) else "a mapping of names"
+        plain = value is Any or str in members(value) or int in members(value)
+        return (
+            f"a mapping of names to {describe(value)}" if plain and value is not Any else "a mapping of names"
+        )
     if isinstance(member, type) and issubclass(member, BaseModel):
         return f"a mapping of {', '.join(known_keys(member))}"
     return {str: "text", int: "a whole number", bool: "true or false"}[member]
 
 
+def _plural(annotation: Any) -> str:
+    model = next(models(annotation), None)
+    if model is not None:
+        return f"mappings of {', '.join(known_keys(model))}"
+    return {str: "texts", int: "whole numbers"}.get(annotation, "mappings")
+
+
 def _inside(annotation: Any, part: str | int) -> Any:
-    return known_keys(annotation).get(str(part)) or map_value(annotation)
+    if isinstance(part, int):
+        return next(
+            (get_args(member)[0] for member in members(annotation) if get_origin(member) is list), None
+        )
+    return known_keys(annotation).get(part) or map_value(annotation)

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from slipway.config.base import Image
 from slipway.config.errors import UserError
-from slipway.config.model import CodeLocation, Image
+from slipway.config.model import CodeLocation
 from slipway.ops.processes.environments import choose, environment
 
 HERE = {"3.11": Path("/opt/python3.11"), "3.13": Path("/opt/python3.13")}

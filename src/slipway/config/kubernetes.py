@@ -1,0 +1,314 @@
+"""The section `kubernetes` of platform.yaml: what the chart and run pods need and other runtimes do not have.
+
+Keys are Kubernetes' own, in camelCase, and what is Kubernetes' own is passed through to it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from slipway.config.base import Image, Limits, Memory, Name, StrictModel
+
+Texts = dict[str, str]
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+"""Name of a Kubernetes object."""
+
+
+class KubernetesModel(StrictModel):
+    """Base of what is written in camelCase."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Toleration(KubernetesModel):
+    """As Kubernetes' Toleration."""
+
+    key: str | None = Field(default=None, description="Key of the taint.")
+    operator: Literal["Exists", "Equal"] | None = Field(default=None, description="How the key is compared.")
+    value: str | None = Field(default=None, description="Value of the taint.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        default=None, description="Effect of the taint."
+    )
+    toleration_seconds: int | None = Field(default=None, description="How long NoExecute is tolerated.")
+
+
+class Affinity(KubernetesModel):
+    """As Kubernetes' Affinity."""
+
+    node_affinity: dict[str, Any] | None = Field(default=None, description="As Kubernetes' NodeAffinity.")
+    pod_affinity: dict[str, Any] | None = Field(default=None, description="As Kubernetes' PodAffinity.")
+    pod_anti_affinity: dict[str, Any] | None = Field(
+        default=None, description="As Kubernetes' PodAntiAffinity."
+    )
+
+
+class EnvVar(KubernetesModel):
+    """As Kubernetes' EnvVar."""
+
+    name: str = Field(min_length=1, description="Name of the variable.")
+    value: str | None = Field(default=None, description="Its value.")
+    value_from: dict[str, Any] | None = Field(default=None, description="As Kubernetes' EnvVarSource.")
+
+
+class LocalObjectReference(KubernetesModel):
+    """As Kubernetes' LocalObjectReference."""
+
+    name: ObjectName = Field(description="Name of the object, in the platform's namespace.")
+
+
+class ServerResources(KubernetesModel):
+    """As Kubernetes' ResourceRequirements."""
+
+    requests: Limits = Field(default=Limits(), description="What the pod is sure to get.")
+    limits: Limits = Field(default=Limits(), description="What the pod may use at most.")
+
+
+class ServiceAccount(KubernetesModel):
+    """The service account of some pods."""
+
+    name: ObjectName | None = Field(
+        default=None, description="A service account of your own. Default: one that the chart makes."
+    )
+    annotations: Texts = Field(
+        default={}, description="Annotations of the one that the chart makes, such as an AWS role."
+    )
+
+
+class Placement(KubernetesModel):
+    """Where pods go and what they carry: Kubernetes' own fields."""
+
+    node_selector: Texts = Field(default={}, description="Labels that a node must have.")
+    tolerations: list[Toleration] = Field(default=[], description="Taints that are tolerated.")
+    affinity: Affinity = Field(default=Affinity(), description="Rules of attraction.")
+    topology_spread_constraints: list[dict[str, Any]] = Field(
+        default=[], description="As Kubernetes' TopologySpreadConstraints."
+    )
+    priority_class_name: str | None = Field(default=None, description="Name of a PriorityClass.")
+    pod_annotations: Texts = Field(default={}, description="Annotations of the pods.")
+    pod_labels: Texts = Field(default={}, description="Labels of the pods, beside the chart's own.")
+    env: list[EnvVar] = Field(default=[], description="Further environment, as in a container.")
+
+
+class Component(Placement):
+    """A service of the platform."""
+
+    resources: ServerResources = Field(
+        default=ServerResources(), description="Requests and limits of the container."
+    )
+    service_account: ServiceAccount = Field(
+        default=ServiceAccount(), description="The service account of the pods."
+    )
+
+
+class Service(KubernetesModel):
+    """The Service in front of the pods."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field(
+        default="ClusterIP", description="Type of the Service."
+    )
+    port: int = Field(default=80, ge=1, le=65535, description="Port of the Service.")
+    annotations: Texts = Field(default={}, description="Annotations of the Service.")
+
+
+class Webserver(Component):
+    """Dagster's webserver."""
+
+    replicas: int = Field(default=1, ge=0, le=100, description="Pods.")
+    service: Service = Field(default=Service(), description="The Service in front of the pods.")
+
+
+class CodeServers(Component):
+    """The code servers of all locations, unless codeLocations says otherwise for one."""
+
+    replicas: int = Field(default=1, ge=1, le=100, description="Pods of each code server.")
+
+
+class Runs(Placement):
+    """The pods of runs; their resources are those of their resource profile."""
+
+    service_account: ServiceAccount = Field(
+        default=ServiceAccount(), description="The service account of the pods; no token of it is mounted."
+    )
+
+
+class CodeLocationOverrides(Placement):
+    """One code location: what its code server has otherwise than codeServers, and its runs otherwise than runs."""
+
+    replicas: int | None = Field(default=None, ge=1, le=100, description="Pods of the code server.")
+    resources: ServerResources = Field(
+        default=ServerResources(), description="Requests and limits of the code server."
+    )
+    egress: list[dict[str, Any]] = Field(
+        default=[],
+        description="What code server and runs may reach beside Postgres, S3 and DNS: NetworkPolicy egress rules.",
+    )
+    runs: Placement = Field(
+        default=Placement(), description="Where the location's run pods go, and what they carry."
+    )
+
+
+class Volume(KubernetesModel):
+    """A volume that the chart claims."""
+
+    size: Memory = Field(description="Size of the claim.")
+    storage_class_name: str | None = Field(
+        default=None, description="Its storage class. Default: the cluster's default."
+    )
+
+
+class BundledPostgres(Component):
+    """The Postgres of a trial, there unless postgres.host is given."""
+
+    image: Image = Field(default=Image(repository="postgres", tag="17"), description="Its image.")
+    volume: Volume = Field(default=Volume(size="10Gi"), description="Its volume, kept on uninstall.")
+
+
+class BundledStorage(Component):
+    """The S3 of a trial, there while some storage is bundled."""
+
+    image: Image = Field(
+        default=Image(repository="localstack/localstack", tag="4.14.0"), description="Its image."
+    )
+    volume: Volume = Field(
+        default=Volume(size="20Gi"), description="Where it is kept between two starts; kept on uninstall."
+    )
+
+
+class DuckDBFiles(KubernetesModel):
+    """The volumes of code locations that have a DuckDB file."""
+
+    volume: Volume = Field(default=Volume(size="20Gi"), description="The volume of each, kept on uninstall.")
+
+
+class Authentication(KubernetesModel):
+    """How an ingress asks who is there: by annotations that its controller understands."""
+
+    annotations: Texts = Field(
+        default={}, description="Annotations that make the ingress controller authenticate."
+    )
+
+
+class IngressTls(KubernetesModel):
+    """As Kubernetes' IngressTLS."""
+
+    hosts: list[str] = Field(default=[], description="Hosts of the certificate.")
+    secret_name: str | None = Field(default=None, description="Secret of the certificate.")
+
+
+class Ingress(KubernetesModel):
+    """A door to a webserver from outside of the cluster."""
+
+    enabled: bool = Field(default=False, description="Whether there is one.")
+    class_name: str | None = Field(
+        default=None, description="The IngressClass. Default: the cluster's default."
+    )
+    host: str | None = Field(default=None, description="Host name; needed where it is enabled.")
+    path: str = Field(default="/", description="Path below which the webserver is.")
+    tls: list[IngressTls] = Field(default=[], description="Certificates.")
+    annotations: Texts = Field(default={}, description="Annotations of the Ingress.")
+    authentication: Authentication = Field(
+        default=Authentication(), description="How it asks who is there; Dagster itself asks nobody."
+    )
+    allow_unauthenticated: bool = Field(
+        default=False, description="Let in whoever reaches it, without authentication."
+    )
+
+
+class Ingresses(KubernetesModel):
+    """The two doors."""
+
+    full: Ingress = Field(default=Ingress(), description="To the webserver.")
+    read_only: Ingress = Field(default=Ingress(), description="To a second webserver that changes nothing.")
+
+
+class NetworkPolicies(KubernetesModel):
+    """Who may speak to whom. Peers are Kubernetes' NetworkPolicyPeers."""
+
+    enabled: bool = Field(default=True, description="Whether there are any.")
+    webserver_from: list[dict[str, Any]] = Field(
+        default=[{"namespaceSelector": {}}], description="Who reaches the webservers: the ingress controller."
+    )
+    postgres_to: list[dict[str, Any]] = Field(
+        default=[{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}],
+        description="Where your own Postgres is.",
+    )
+    storage_to: list[dict[str, Any]] = Field(
+        default=[{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}],
+        description="Where your own S3 is.",
+    )
+    api_server_to: list[dict[str, Any]] = Field(
+        default=[{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}],
+        description="Where the cluster's API server is; the daemon alone speaks to it.",
+    )
+    api_server_ports: list[int] = Field(default=[443, 6443], description="Ports of the API server.")
+
+
+def _resources(cpu: str, memory: str, most: str, cpu_most: str) -> ServerResources:
+    return ServerResources(requests=Limits(cpu=cpu, memory=memory), limits=Limits(cpu=cpu_most, memory=most))
+
+
+class Kubernetes(KubernetesModel):
+    """What the chart and its run pods need; other runtimes read none of it."""
+
+    image: Image = Field(
+        default=Image(repository="slipway/platform", tag="0.1.0"),
+        description="Image of the platform's own services.",
+    )
+    image_registry: str = Field(
+        default="",
+        pattern=r"^([a-z0-9][a-z0-9._:/-]*[a-z0-9])?$",
+        description="Registry that every image is taken from, in place of its own; empty: each from its own.",
+    )
+    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
+        default="IfNotPresent", description="When images are pulled."
+    )
+    image_pull_secrets: list[LocalObjectReference] = Field(
+        default=[], description="Secrets for the registry, of every pod."
+    )
+    environment_secret: ObjectName | None = Field(
+        default=None,
+        description="The Secret in which {env: NAME} references are looked up, by key. Default: the release's name with -environment.",
+    )
+    common_labels: Texts = Field(default={}, description="Labels of every object.")
+    common_annotations: Texts = Field(default={}, description="Annotations of every object.")
+    webserver: Webserver = Field(
+        default=Webserver(resources=_resources("200m", "512Mi", "1Gi", "1")),
+        description="Dagster's webserver.",
+    )
+    webserver_read_only: Webserver = Field(
+        default=Webserver(replicas=0, resources=_resources("200m", "512Mi", "1Gi", "1")),
+        description="A second webserver that shows everything and changes nothing.",
+    )
+    daemon: Component = Field(
+        default=Component(resources=_resources("250m", "512Mi", "1Gi", "1")),
+        description="Dagster's daemon, and Slipway's.",
+    )
+    bootstrap: Component = Field(
+        default=Component(resources=_resources("100m", "256Mi", "1Gi", "1")),
+        description="The Job that makes and migrates what the platform stands on.",
+    )
+    code_servers: CodeServers = Field(
+        default=CodeServers(resources=_resources("200m", "384Mi", "1Gi", "1")),
+        description="The code servers.",
+    )
+    code_locations: dict[Name, CodeLocationOverrides] = Field(
+        default={}, description="What is otherwise for one code location."
+    )
+    runs: Runs = Field(default=Runs(), description="The pods of runs.")
+    postgres: BundledPostgres = Field(
+        default=BundledPostgres(resources=_resources("250m", "256Mi", "1Gi", "1")),
+        description="The Postgres of a trial.",
+    )
+    localstack: BundledStorage = Field(
+        default=BundledStorage(resources=_resources("250m", "512Mi", "2Gi", "1")),
+        description="The S3 of a trial.",
+    )
+    duckdb_files: DuckDBFiles = Field(default=DuckDBFiles(), description="Volumes of DuckDB files.")
+    ingress: Ingresses = Field(default=Ingresses(), description="Doors to the webservers.")
+    network_policies: NetworkPolicies = Field(default=NetworkPolicies(), description="Who may speak to whom.")
+    pod_disruption_budgets: bool = Field(
+        default=True, description="Whether servers of several pods keep one while nodes are drained."
+    )
