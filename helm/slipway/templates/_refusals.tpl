@@ -19,18 +19,8 @@ What refers to Secrets is asked of the cluster, where one can be asked.
 
 {{/* References that no pod can have. */}}
 {{- define "slipway.refusals.references" -}}
-{{- $references := dict "postgres.user" .Values.postgres.user "postgres.password" .Values.postgres.password }}
-{{- range $name, $storage := .Values.storage }}
-{{- $_ := set $references (printf "storage.%s.access_key_id" $name) $storage.access_key_id }}
-{{- $_ := set $references (printf "storage.%s.secret_access_key" $name) $storage.secret_access_key }}
-{{- end }}
-{{- range $name, $location := .Values.code_locations }}
-{{- range $variable, $value := $location.env }}
-{{- $_ := set $references (printf "code_locations.%s.env.%s" $name $variable) $value }}
-{{- end }}
-{{- end }}
-{{- range $key, $reference := $references }}
-{{- if and (kindIs "map" $reference) (hasKey $reference "file") }}
+{{- range $key, $reference := merge (include "slipway.references.shared" . | fromJson) (include "slipway.references.locations" . | fromJson) }}
+{{- if $reference.file }}
 {{ $key }}: {file: {{ $reference.file }}} is a file that no pod has; refer to a key of a Secret instead: {secret: {name: NAME, key: KEY}}
 {{- end }}
 {{- end }}
@@ -173,31 +163,19 @@ code_locations.{{ $name }}: its Service '{{ $service }}' would have {{ len $serv
 {{/* Secrets that are referred to and not there. A namespace without its own service account is one that nobody asked. */}}
 {{- define "slipway.refusals.secrets" -}}
 {{- if lookup "v1" "ServiceAccount" .Release.Namespace "default" }}
-{{- $wanted := list }}
-{{- range $reference := include "slipway.references.shared" . | fromJsonArray }}
-{{- $wanted = append $wanted (dict "reference" $reference "by" "postgres or storage") }}
-{{- end }}
-{{- range $name, $location := .Values.code_locations }}
-{{- range $variable, $value := $location.env }}
-{{- if kindIs "map" $value }}
-{{- $wanted = append $wanted (dict "reference" $value "by" (printf "code_locations.%s.env.%s" $name $variable)) }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- range $wanted }}
-{{- $by := .by }}
-{{- with include "slipway.reference" (dict "root" $ "reference" .reference) | fromYaml }}
+{{- range $key, $reference := merge (include "slipway.references.shared" . | fromJson) (include "slipway.references.locations" . | fromJson) }}
+{{- with include "slipway.reference" (dict "root" $ "reference" $reference) | fromYaml }}
 {{- $secret := lookup "v1" "Secret" $.Release.Namespace .name }}
 {{- if not $secret }}
-the Secret '{{ .name }}' is not there, and {{ $by }} refers to its key '{{ .key }}'; make it in the namespace {{ $.Release.Namespace }}: kubectl create secret generic {{ .name }} --from-literal={{ .key }}=…
+{{ $key }}: refers to '{{ .key }}' of the Secret '{{ .name }}', which is not there; make it: kubectl -n {{ $.Release.Namespace }} create secret generic {{ .name }} --from-literal={{ .key }}=…
 {{- else if not (hasKey ($secret.data | default dict) .key) }}
-the Secret '{{ .name }}' has no key '{{ .key }}', to which {{ $by }} refers; it has: {{ keys ($secret.data | default dict) | sortAlpha | join ", " | default "none" }}
+{{ $key }}: the Secret '{{ .name }}' has no key '{{ .key }}'; it has: {{ keys ($secret.data | default dict) | sortAlpha | join ", " | default "none" }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- range .Values.kubernetes.imagePullSecrets }}
 {{- if not (lookup "v1" "Secret" $.Release.Namespace .name) }}
-the Secret '{{ .name }}' is not there, and kubernetes.imagePullSecrets names it; make it in the namespace {{ $.Release.Namespace }}
+kubernetes.imagePullSecrets: the Secret '{{ .name }}' is not there; make it: kubectl -n {{ $.Release.Namespace }} create secret docker-registry {{ .name }} …
 {{- end }}
 {{- end }}
 {{- end }}
