@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from slipway.config.base import Image, Limits, Name, Resources, StrictModel, VariableName
-from slipway.config.kubernetes import Kubernetes
+from slipway.config.kubernetes import Kubernetes, ObjectName
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
@@ -41,8 +41,8 @@ class FileReference(StrictModel):
 class KubernetesSecretKey(StrictModel):
     """Name and key of a Kubernetes Secret."""
 
-    name: str = Field(min_length=1, description="Name of the Secret, in the platform's namespace.")
-    key: str = Field(min_length=1, description="Key inside the Secret.")
+    name: ObjectName = Field(description="Name of the Secret, in the platform's namespace.")
+    key: str = Field(pattern=r"^[A-Za-z0-9._-]{1,253}$", description="Key inside the Secret.")
 
 
 class SecretReference(StrictModel):
@@ -51,7 +51,7 @@ class SecretReference(StrictModel):
     secret: KubernetesSecretKey = Field(description="The Secret and its key.")
 
 
-PoolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_./-]*[A-Za-z0-9_])?$")]
+PoolName = Annotated[str, StringConstraints(pattern=r"^\S+$")]
 """A name that Dagster takes for a pool."""
 
 
