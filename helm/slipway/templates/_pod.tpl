@@ -101,5 +101,5 @@ resources:
 {{- define "slipway.draining" -}}
 lifecycle:
   preStop:
-    sleep: {seconds: 10}
+    sleep: {seconds: 5}
 {{- end }}
