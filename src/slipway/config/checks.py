@@ -382,12 +382,19 @@ def _folders(data: Any) -> Iterator[Finding]:
 
 
 def _concurrency(data: Any) -> Iterator[Finding]:
-    """A DuckDB file is open in one process at a time, so its pool is no setting."""
+    """Every limit limits something. A DuckDB file is open in one process at a time, so its pool is no setting."""
     files = {
         duckdb_file.pool(name): name
         for name, raw in entries(data, "code_locations")
         if at(raw, "duckdb_file") is not None
     }
+    for key, raw in entries(data, "concurrency", "tags"):
+        if raw == {}:
+            yield Finding(
+                ("concurrency", "tags", key),
+                "limits nothing",
+                "give limit, each_value or values, or remove it",
+            )
     for pool, _ in entries(data, "concurrency", "pools"):
         if pool in files:
             yield Finding(

@@ -189,7 +189,9 @@ def _places(annotation: Any, path: Path, key: str) -> Iterator[Path]:
 
 def _bad_name(path: Path, key: str) -> Finding:
     if path[-2:-1] == ("pools",):
-        return Finding(path, "no pool name: it has white space", None)
+        return Finding(path, "no pool name: empty, or with white space", None)
+    if path[-2:-1] == ("tags",):
+        return Finding(path, "no key of a tag: empty, or white space around it", None)
     if len(path) >= 2 and path[-2] == "env":
         suggestion = re.sub(r"\W", "_", key)
         rule = "no name of an environment variable"

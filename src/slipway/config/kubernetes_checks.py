@@ -238,7 +238,7 @@ def _one_door(kubernetes: Any) -> Iterator[Finding]:
     full, read_only = (at(kubernetes, "ingress", door) for door in ("full", "readOnly"))
     if at(full, "enabled") is not True or at(read_only, "enabled") is not True:
         return
-    addresses = {(at(one, "host"), at(one, "path") or "/") for one in (full, read_only)}
+    addresses = {(at(one, "host"), str(at(one, "path") or "").rstrip("/")) for one in (full, read_only)}
     if len(addresses) == 1 and at(full, "host"):
         yield Finding(
             ("kubernetes", "ingress", "readOnly", "host"),
