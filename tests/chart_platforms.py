@@ -46,7 +46,7 @@ MORE: Values = {
         for index in range(5)
     }
 }
-FEATURES = {"external": EXTERNAL, "ingress": INGRESS, "read-only": READ_ONLY, "duckdb": DUCKDB, "more": MORE}
+FEATURES = {"external": EXTERNAL, "ingress": INGRESS, "read-only": READ_ONLY, "duckdb": DUCKDB}
 
 
 def _matrix() -> dict[str, Values]:
@@ -71,6 +71,7 @@ MATRIX: dict[str, Values] = {
     **_matrix(),
     "everything": everything(),
     "empty": {},
+    "many locations": merged(platform(), MORE),
     "bundled S3, external Postgres": merged(platform(), {"postgres": EXTERNAL["postgres"]}),
     "external S3, bundled Postgres": merged(platform(), {"storage": EXTERNAL["storage"]}),
 }

@@ -159,7 +159,7 @@ def test_a_key_that_is_none_is_named(path: str, value: Any, key: str) -> None:
 
 
 def test_a_wrong_value_is_named_with_its_key() -> None:
-    with pytest.raises(Refused, match="kubernetes/webserver/replicas.*got string, want integer"):
+    with pytest.raises(Refused, match=r"kubernetes/webserver/replicas.*got string, want integer"):
         render(platform(kubernetes={"webserver": {"replicas": "many"}}))
 
 
