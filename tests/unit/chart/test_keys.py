@@ -1,5 +1,6 @@
 """Every key of `kubernetes` changes what is rendered: one that did nothing would be a promise that nobody keeps."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ BASE = platform(
     },
 )
 """A platform in which every key has something to change."""
+
+BASES = {"bundled": BASE, "external": merged(BASE, EXTERNAL)}
 
 PEER = [{"ipBlock": {"cidr": "10.1.2.3/32"}}]
 RULE = {"requiredDuringSchedulingIgnoredDuringExecution": []}
@@ -98,6 +101,12 @@ def objects(values: Values) -> dict[str, Object]:
     return rendered
 
 
+@cache
+def unchanged(base: str) -> dict[str, Object]:
+    """What is rendered when nothing is set."""
+    return objects(BASES[base])
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -109,9 +118,9 @@ def objects(values: Values) -> dict[str, Object]:
 def test_it_changes_what_is_rendered(key: str) -> None:
     value = other(key)
     assert value is not None, f"this test has no value for {key}"
-    base = merged(BASE, EXTERNAL) if key.endswith(("postgresTo", "storageTo")) else BASE
+    base = "external" if key.endswith(("postgresTo", "storageTo")) else "bundled"
     path = f"kubernetes.{key.removesuffix('.<name>').replace('<name>', 'ecommerce')}"
-    assert objects(merged(base, at(path, value))) != objects(base)
+    assert objects(merged(BASES[base], at(path, value))) != unchanged(base)
 
 
 @pytest.mark.parametrize("door", ["full", "readOnly"])

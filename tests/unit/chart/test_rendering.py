@@ -1,7 +1,9 @@
 """What is rendered of many platforms is valid, on every Kubernetes that is supported."""
 
 import json
+from collections.abc import Iterator
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import kubernetes_validate
@@ -25,6 +27,15 @@ def objects() -> list[Object]:
         for each in rendered(name).comparable().values():
             found[json.dumps(each, sort_keys=True)] = each
     return list(found.values())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def read_once() -> Iterator[None]:
+    """The library reads a schema from its file for each object."""
+    original = kubernetes_validate.utils.schema_contents
+    kubernetes_validate.utils.schema_contents = cache(original)
+    yield
+    kubernetes_validate.utils.schema_contents = original
 
 
 @pytest.mark.parametrize("version", VERSIONS)
