@@ -138,6 +138,18 @@ def test_it_is_refused(case: str) -> None:
     assert f"- {message}" in refusal(merged(platform(), over))
 
 
+@pytest.mark.parametrize("path", ["lake", "postgres", "landing", "kubernetes", "kubernetes.daemon"])
+def test_a_section_that_is_there_and_empty(path: str) -> None:
+    """As a file has it whose keys are all commented out."""
+    values = platform(kubernetes={})
+    section, _, key = path.partition(".")
+    if key:
+        values[section][key] = None
+    else:
+        values[section] = None
+    assert f"- {path}: has no value; give one, such as {{}}, or remove the key" in refusal(values)
+
+
 def test_all_is_said_at_once() -> None:
     text = refusal(platform(postgres={"host": "db"}, defaults={"profile": "big"}, lake={"storage_ref": "s4"}))
     assert "this platform cannot be installed" in text
