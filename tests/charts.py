@@ -148,6 +148,24 @@ def render(
         raise Refused(str(error)) from error
 
 
+def install(release: str, cluster: str) -> None:
+    """Try out what `helm install` would do on the cluster behind the address, which begins with its version.
+
+    Raises:
+        Refused: Helm refuses.
+    """
+    if helm_python is None:
+        result = _helm("install", release, CHART, "--dry-run=server", f"--kube-apiserver={cluster}")
+        if result.returncode:
+            raise Refused(result.stderr)
+        return
+    try:
+        with helm_python.Config(kube_apiserver=cluster, storage_driver="memory") as connection:
+            connection.install(str(CHART), release, dry_run="server")
+    except helm_python.HelmError as error:
+        raise Refused(str(error)) from error
+
+
 def lint(values: Values) -> list[str]:
     """What `helm lint --strict` complains of."""
     if helm_python is None:
