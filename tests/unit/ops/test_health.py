@@ -17,7 +17,7 @@ def beats(**ages: float) -> dict[str, float]:
 
 
 def test_fresh_heartbeats_are_health() -> None:
-    health._judge(beats(SENSOR=10, QUEUED_RUN_COORDINATOR=100, BACKFILL=9000), since=0)
+    health.judge(beats(SENSOR=10, QUEUED_RUN_COORDINATOR=100, BACKFILL=9000), since=0)
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,12 @@ def test_fresh_heartbeats_are_health() -> None:
 )
 def test_a_stale_or_missing_heartbeat_is_named(found: dict[str, float], missing: str) -> None:
     with pytest.raises(health.Unhealthy, match=missing):
-        health._judge(found, since=0)
+        health.judge(found, since=0)
 
 
 def test_a_heartbeat_of_the_pod_before_is_none() -> None:
     with pytest.raises(health.Unhealthy):
-        health._judge(beats(SENSOR=20, QUEUED_RUN_COORDINATOR=20), since=time.time() - 10)
+        health.judge(beats(SENSOR=20, QUEUED_RUN_COORDINATOR=20), since=time.time() - 10)
 
 
 def test_process_one_started_after_the_machine_and_before_us() -> None:
