@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from chart_platforms import EXTERNAL, everything, rendered
+from chart_platforms import EXTERNAL, MATRIX, rendered
 from charts import Object, Rendered, containers, environment, merged, platform, render
-from slipway.config.checks import all_checks
+from slipway.config.loader import examine
+from slipway.ops.images import needed
 
 EVERYBODY = {
     "SLIPWAY_RUNTIME": "kubernetes",
@@ -194,5 +195,9 @@ def test_every_image_is_from_the_registry() -> None:
         assert template["spec"]["imagePullSecrets"] == [{"name": "registry"}]
 
 
-def test_these_are_platforms() -> None:
-    assert list(all_checks(everything())) == []
+@pytest.mark.parametrize("name", MATRIX)
+def test_slipway_images_lists_what_is_rendered(name: str) -> None:
+    values, findings = examine(MATRIX[name])
+    assert values is not None, findings
+    chart = {one["image"] for _, template in rendered(name).templates() for one in containers(template)}
+    assert chart == {one.image for one in needed(values)}
