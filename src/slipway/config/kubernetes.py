@@ -72,6 +72,10 @@ class ServerResources(KubernetesModel):
     limits: Limits = Field(default=Limits(), description="What the pod may use at most.")
 
 
+def _resources(cpu: str, memory: str, most: str, cpu_most: str) -> ServerResources:
+    return ServerResources(requests=Limits(cpu=cpu, memory=memory), limits=Limits(cpu=cpu_most, memory=most))
+
+
 class ServiceAccount(KubernetesModel):
     """The service account of some pods."""
 
@@ -180,6 +184,14 @@ class BundledPostgres(Component):
     volume: Volume = Field(default=Volume(size="10Gi"), description="Its volume, kept on uninstall.")
 
 
+class Keeper(KubernetesModel):
+    """The process that saves the S3 of a trial before it stops, and restores it after."""
+
+    resources: ServerResources = Field(
+        default=ServerResources(), description="Requests and limits of the container."
+    )
+
+
 class BundledStorage(Component):
     """The S3 of a trial, there while some storage is bundled."""
 
@@ -188,6 +200,10 @@ class BundledStorage(Component):
     )
     volume: Volume = Field(
         default=Volume(size="20Gi"), description="Where it is kept between two starts; kept on uninstall."
+    )
+    keeper: Keeper = Field(
+        default=Keeper(resources=_resources("20m", "128Mi", "512Mi", "1")),
+        description="What saves it before it stops, and restores it after.",
     )
 
 
@@ -250,6 +266,9 @@ class NetworkPolicies(KubernetesModel):
     """Who may speak to whom. Peers are Kubernetes' NetworkPolicyPeers."""
 
     enabled: bool = Field(default=True, description="Whether there are any.")
+    dns_to: list[dict[str, Any]] = Field(
+        default=[], description="Where the cluster's DNS is; none: anywhere, on the ports of DNS."
+    )
     webserver_from: list[dict[str, Any]] = Field(
         default=[{"namespaceSelector": {}}], description="Who reaches the webservers: the ingress controller."
     )
@@ -278,8 +297,21 @@ def merged(default: Any, given: Any) -> Any:
     }
 
 
-def _resources(cpu: str, memory: str, most: str, cpu_most: str) -> ServerResources:
-    return ServerResources(requests=Limits(cpu=cpu, memory=memory), limits=Limits(cpu=cpu_most, memory=most))
+class SmokeTest(KubernetesModel):
+    """The file that `slipway smoke-test`, and so `helm test`, lands to see what becomes of it."""
+
+    landing: Name = Field(description="Landing that the file is put into.")
+    key: str = Field(
+        pattern=r"^([A-Za-z0-9_=.-]|\{id\})([A-Za-z0-9_=./-]|\{id\})*$",
+        description="Its key below the landing's prefix. `{id}` is another text at each test; without it, the name of the file ends with one.",
+    )
+    content: str = Field(min_length=1, description="Its text; `{id}` is the same as in the key.")
+    location: Name = Field(description="Code location that takes it in.")
+    table: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$",
+        description="Table of the location's lake, as schema.table, that must then have rows of it. Default: any commit will do.",
+    )
 
 
 class Kubernetes(KubernetesModel):
@@ -320,15 +352,15 @@ class Kubernetes(KubernetesModel):
     common_labels: Texts = Field(default={}, description="Labels of every object.")
     common_annotations: Texts = Field(default={}, description="Annotations of every object.")
     webserver: Webserver = Field(
-        default=Webserver(resources=_resources("200m", "512Mi", "1Gi", "1")),
+        default=Webserver(resources=_resources("100m", "512Mi", "1Gi", "1")),
         description="Dagster's webserver.",
     )
     webserver_read_only: Webserver = Field(
-        default=Webserver(replicas=0, resources=_resources("200m", "512Mi", "1Gi", "1")),
+        default=Webserver(replicas=0, resources=_resources("100m", "512Mi", "1Gi", "1")),
         description="A second webserver that shows everything and changes nothing.",
     )
     daemon: Component = Field(
-        default=Component(resources=_resources("250m", "512Mi", "1Gi", "1")),
+        default=Component(resources=_resources("150m", "512Mi", "1Gi", "1")),
         description="Dagster's daemon, and Slipway's.",
     )
     bootstrap: Component = Field(
@@ -336,7 +368,7 @@ class Kubernetes(KubernetesModel):
         description="The Job that makes and migrates what the platform stands on.",
     )
     code_servers: CodeServers = Field(
-        default=CodeServers(resources=_resources("200m", "384Mi", "1Gi", "1")),
+        default=CodeServers(resources=_resources("100m", "384Mi", "1Gi", "1")),
         description="The code servers.",
     )
     code_locations: dict[Name, CodeLocationOverrides] = Field(
@@ -344,11 +376,11 @@ class Kubernetes(KubernetesModel):
     )
     runs: Runs = Field(default=Runs(), description="The pods of runs.")
     postgres: BundledPostgres = Field(
-        default=BundledPostgres(resources=_resources("250m", "256Mi", "1Gi", "1")),
+        default=BundledPostgres(resources=_resources("100m", "256Mi", "1Gi", "1")),
         description="The Postgres of a trial.",
     )
     localstack: BundledStorage = Field(
-        default=BundledStorage(resources=_resources("250m", "512Mi", "2Gi", "1")),
+        default=BundledStorage(resources=_resources("100m", "512Mi", "2Gi", "1")),
         description="The S3 of a trial.",
     )
     duckdb_files: DuckDBFiles = Field(default=DuckDBFiles(), description="Volumes of DuckDB files.")
@@ -356,4 +388,8 @@ class Kubernetes(KubernetesModel):
     network_policies: NetworkPolicies = Field(default=NetworkPolicies(), description="Who may speak to whom.")
     pod_disruption_budgets: bool = Field(
         default=True, description="Whether servers of several pods keep one while nodes are drained."
+    )
+    test: SmokeTest | None = Field(
+        default=None,
+        description="The file that `helm test` lands. Default: it asks whether everything answers, and lands nothing.",
     )
