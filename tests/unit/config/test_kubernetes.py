@@ -142,6 +142,18 @@ def test_what_is_not_given_of_a_section_is_its_default() -> None:
     assert kubernetes.webserver.resources.requests == Kubernetes().webserver.resources.requests
 
 
+def test_null_takes_a_default_away_where_none_is_meaningful() -> None:
+    kubernetes = loader.parse("kubernetes: {webserver: {resources: {limits: {cpu: null}}}}", "p").kubernetes
+    assert kubernetes.webserver.resources.limits.cpu is None
+    assert kubernetes.webserver.resources.limits.memory == Kubernetes().webserver.resources.limits.memory
+    assert problems("webserver: {replicas: null}") == [
+        "webserver.replicas: has no value; give a whole number, or remove the key"
+    ]
+    assert problems("environmentSecret: null") == [
+        "environmentSecret: has no value; give text, or remove the key"
+    ]
+
+
 # Helm
 
 
