@@ -9,7 +9,6 @@ from api_server import serving
 from chart_platforms import EXTERNAL
 from charts import Object, Refused, at, can_look_up, install, merged, platform, render
 
-
 look_up = pytest.mark.skipif(
     not can_look_up(), reason="helm-python-sdk is not here, and helm needs a whole cluster"
 )
