@@ -69,17 +69,22 @@ def url(host: str, port: int) -> str:
 
 
 @pytest.fixture(scope="session")
-def platform() -> dict[str, object]:
+def platform() -> pods.Json:
     """What the ConfigMap holds at first."""
-    found: dict[str, object] = yaml.safe_load(
+    found: pods.Json = yaml.safe_load(
         PLATFORM.replace("slipway-test/launched, tag: latest", IMAGE.replace(":", ", tag: "))
     )
     found["kubernetes"] = {"imagePullPolicy": "Never", "environmentSecret": "lab-environment"}
     found["defaults"] = {"start_timeout": 30}
+    found["infrastructure"]["resource_profiles"]["slim"] = {
+        "requests": {"cpu": "50m", "memory": "128Mi"},
+        "limits": {"cpu": "1", "memory": "640Mi", "ephemeral-storage": "2Gi"},
+        "on_oom": "small",
+    }
     return found
 
 
-def config_map(platform: dict[str, object]) -> pods.Json:
+def config_map(platform: pods.Json) -> pods.Json:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -92,7 +97,7 @@ def config_map(platform: dict[str, object]) -> pods.Json:
 
 
 @pytest.fixture(scope="session")
-def services(namespace: Namespace, image: str, platform: dict[str, object]) -> Iterator[tuple[str, int]]:
+def services(namespace: Namespace, image: str, platform: pods.Json) -> Iterator[tuple[str, int]]:
     """A Postgres and a code server; the address of the one and the port of the other, on this machine."""
     code_server = ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "launched.definitions"]
     namespace.apply(
@@ -129,7 +134,7 @@ def launcher(
     tmp_path: Path,
     namespace: Namespace,
     services: tuple[str, int],
-    platform: dict[str, object],
+    platform: pods.Json,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Launching]:
     """The daemon's launcher, told what the chart tells it."""
