@@ -143,14 +143,19 @@ class Launching:
         aside.start()
         return aside
 
-    def swept(self, condition: Callable[[], object], seconds: float) -> None:
+    def swept(
+        self,
+        condition: Callable[[], object],
+        seconds: float,
+        message: str | Callable[[], str] = "the condition",
+    ) -> None:
         """Sweep as the daemon does until a condition is met."""
 
         def met() -> bool:
             self.instance.run_launcher.sweep()
             return bool(condition())
 
-        until(met, seconds)
+        until(met, seconds, message)
 
     def forget(self) -> None:
         """Another daemon in place of this one: its launcher remembers nothing."""

@@ -68,7 +68,15 @@ def test_a_run_that_cannot_start_says_why_once_and_ends_after_its_time(
 ):
     launched = time.monotonic()
     runs = {kind: launcher.run("waiting", config=WAITING, tags=tags) for kind, (tags, _) in KINDS.items()}
-    launcher.swept(lambda: all(reasons(launcher, run_id) for run_id in runs.values()), 60)
+    launcher.swept(
+        lambda: all(reasons(launcher, run_id) for run_id in runs.values()),
+        60,
+        lambda: "\n".join(
+            f"{kind}: {launcher.story(run_id)}"
+            for kind, run_id in runs.items()
+            if not reasons(launcher, run_id)
+        ),
+    )
     assert time.monotonic() - launched < 60
     launcher.swept(
         lambda: all(launcher.status(run_id) is DagsterRunStatus.FAILURE for run_id in runs.values()), 90
