@@ -172,7 +172,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             run_id=run.run_id,
             job_name=run.job_name,
             location=location,
-            image=origin.repository_origin.container_image or str(code.image),
+            image=origin.repository_origin.container_image or self._adapter.image(platform, location),
             python=origin.repository_origin.executable_path,
             folder=runtimes.platform_folder(os.environ) / code.path,
             arguments=serialize_value(

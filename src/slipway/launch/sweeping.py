@@ -78,6 +78,8 @@ class Sweeper:
         """Fail the run of a worker that ended, if it is not over; note an OOM kill; remove what is left."""
         try:
             self._settle(run_id)
+        except EngineUnreachable as error:
+            log.warning("run %s: %s", run_id, error)
         except Exception:
             log.exception("run %s could not be settled; the next sweep tries again", run_id)
 
@@ -118,8 +120,16 @@ class Sweeper:
         message = diagnosis.ended(state, decided)
         if state.out_of_memory:
             self.note_out_of_memory(run, decided)
-        logs = self._adapter.logs(run.run_id)
-        self._instance.report_run_failed(run, f"{message}\nIts last lines:\n{logs}" if logs else message)
+        self._instance.report_run_failed(run, message + self._last_lines(run.run_id))
+
+    def _last_lines(self, run_id: str) -> str:
+        """What the worker itself said last, where that can be had: a node that is lost has taken it along."""
+        try:
+            logs = self._adapter.logs(run_id)
+        except EngineUnreachable as error:
+            log.warning("run %s: its last lines cannot be read: %s", run_id, error)
+            return ""
+        return f"\nIts last lines:\n{logs}" if logs else ""
 
     def _end_lingering(self, run_ids: list[str]) -> None:
         if not run_ids:
@@ -163,14 +173,14 @@ class Sweeper:
         return self._instance.get_run_stats(run.run_id).launch_time or time.time()
 
     def _give_up(self, run: DagsterRun, state: WorkerState, message: str) -> None:
-        logs = self._adapter.logs(run.run_id) if state.phase is Phase.RUNNING else ""
+        logs = self._last_lines(run.run_id) if state.phase is Phase.RUNNING else ""
         current = self._reload(run.run_id)
         if current is None or current.status is not DagsterRunStatus.STARTING:
             return
         # The run first: its worker, asked to end, would find a reason of its own.
         self._instance.report_run_failed(
             current,
-            f"{message}\nIts last lines:\n{logs}" if logs else message,
+            message + logs,
             JobFailureData(error=None, failure_reason=RunFailureReason.START_TIMEOUT),
         )
         self._end(run.run_id)

@@ -47,8 +47,8 @@ KINDS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "secret": (secret("no-such-secret", "key"), ('secret "no-such-secret" not found',)),
     "key": (secret("lab-environment", "no-such-key"), ("couldn't find key no-such-key in Secret",)),
     "pod security": (
-        asking(container_config={"security_context": {"privileged": True}}),
-        ("Kubernetes refuses the run's pod: ", "violates PodSecurity", "privileged"),
+        asking(pod_spec_config={"host_network": True}),
+        ("Kubernetes refuses the run's pod: ", "violates PodSecurity", "host namespaces"),
     ),
     "account": (
         asking(pod_spec_config={"service_account_name": "nobody"}),

@@ -295,6 +295,15 @@ def test_shallow_replaces_what_platform_yaml_says_and_not_what_makes_the_pod_the
     assert container_of(job)["resources"]["limits"]["memory"] == "2Gi"
 
 
+@pytest.mark.parametrize(
+    ("kubernetes", "account"),
+    [("", "prod-slipway-daemon"), ("kubernetes: {daemon: {serviceAccount: {name: mine}}}", "mine")],
+)
+def test_no_run_is_the_daemon(kubernetes, account):
+    with pytest.raises(UserError, match="is the daemon's own"):
+        body(order(kubernetes=kubernetes), {"pod_spec_config": {"service_account_name": account}})
+
+
 def test_a_container_beside_the_runs_own():
     tag = {"pod_spec_config": {"containers": [{"name": "proxy", "image": "p:1"}]}}
     assert [one["name"] for one in pod_of(body(order(), tag))["containers"]] == ["run", "proxy"]
