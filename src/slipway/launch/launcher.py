@@ -294,7 +294,8 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def requeue(self) -> list[str]:
         """Put back into the queue each run whose launch died with its daemon, before there was a worker.
 
-        Call it before anything launches runs. Ids of the runs that were put back.
+        Call it before anything launches runs. While the engine is away it cannot be told; sweeps do it later.
+        Ids of the runs that were put back at once.
         """
         return self._sweeper.requeue()
 

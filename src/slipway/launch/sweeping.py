@@ -16,7 +16,7 @@ from dagster._core.storage.dagster_run import DagsterRunStatus, RunsFilter
 
 from slipway.launch import diagnosis, frozen
 from slipway.launch.adapter import Adapter, EngineUnreachable, Phase, WorkerState
-from slipway.launch.launches import Interrupted, Launches
+from slipway.launch.launches import Launches
 from slipway.memory import exhaustion
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ class Sweeper:
         self._launches = launches
         self._told: set[tuple[str, str]] = set()
         self._ended_here: set[str] = set()
+        self._undecided: set[str] = set()
+        """Launched by an earlier daemon, or not."""
 
     def sweep(self) -> None:
         """One pass. An engine that does not answer ends it; the next one comes in a moment."""
@@ -47,23 +49,26 @@ class Sweeper:
     def requeue(self) -> list[str]:
         """Put back into the queue each run whose launch died with its daemon, before there was a worker.
 
-        Call it before anything launches runs. Ids of the runs that were put back.
+        Call it before anything launches runs. While the engine is away it cannot be told; sweeps do it later.
+        Ids of the runs that were put back at once.
         """
-        lost = [run for run in self._runs(DagsterRunStatus.STARTING) if self._has_no_worker(run.run_id)]
-        for run in lost:
-            self._instance.report_engine_event(
-                "The daemon ended while it launched this run; queued again.", run
-            )
-            self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
-        return [run.run_id for run in lost]
+        queued = []
+        for run in self._runs(DagsterRunStatus.STARTING):
+            try:
+                if self._queue_again(run, self._adapter.state(run.run_id)):
+                    queued.append(run.run_id)
+            except EngineUnreachable as error:
+                log.warning("run %s: %s", run.run_id, error)
+                self._undecided.add(run.run_id)
+        return queued
 
-    def _has_no_worker(self, run_id: str) -> bool:
-        try:
-            phase = self._launches.patiently(lambda: self._adapter.state(run_id)).phase
-        except (EngineUnreachable, Interrupted) as error:
-            log.warning("run %s: %s", run_id, error)
+    def _queue_again(self, run: DagsterRun, state: WorkerState) -> bool:
+        """Whether it had to be: no worker of it is there, nor one that its engine would start."""
+        if state.phase not in (Phase.ABSENT, Phase.WAITING):
             return False
-        return phase in (Phase.ABSENT, Phase.WAITING)
+        self._instance.report_engine_event("The daemon ended while it launched this run; queued again.", run)
+        self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
+        return True
 
     # Workers that ended, or should have
 
@@ -160,6 +165,10 @@ class Sweeper:
 
     def _look_at_start(self, run: DagsterRun, timeout: int) -> None:
         state = self._adapter.state(run.run_id)
+        if run.run_id in self._undecided:
+            self._undecided.discard(run.run_id)
+            if self._queue_again(run, state):
+                return
         if state.phase is Phase.EXITED:
             return
         why = diagnosis.delayed(state, frozen.read(run.tags, run.run_id))
