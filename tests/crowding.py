@@ -27,6 +27,14 @@ class Start(dg.ConfigurableResource):
             time.sleep(0.2)
 
 
+@dg.asset
+def crowd_table(lake: LakeResource) -> None:
+    """The table, empty."""
+    with lake.transaction() as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS crowd")
+        connection.execute("CREATE OR REPLACE TABLE crowd.rows (member VARCHAR, n BIGINT)")
+
+
 @dg.asset(
     partitions_def=dg.StaticPartitionsDefinition([f"{number:02}" for number in range(MEMBERS)]),
     tags={"slipway/profile": "tiny"},
@@ -35,8 +43,6 @@ def crowd(context: dg.AssetExecutionContext, start: Start, lake: LakeResource) -
     """Rows of one table that each partition appends to, once everybody is there."""
     start.wait(context.partition_key)
     with lake.transaction() as connection:
-        connection.execute("CREATE SCHEMA IF NOT EXISTS crowd")
-        connection.execute("CREATE TABLE IF NOT EXISTS crowd.rows (member VARCHAR, n BIGINT)")
         connection.execute(
             "INSERT INTO crowd.rows SELECT ?, range FROM range(?)", [context.partition_key, ROWS]
         )
@@ -68,7 +74,8 @@ def ticking(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 defs = dg.Definitions(
-    assets=[crowd],
+    assets=[crowd_table, crowd],
+    executor=dg.in_process_executor,
     jobs=[counting],
     sensors=[ticking],
     resources={"start": Start(), "lake": LakeResource()},

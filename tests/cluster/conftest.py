@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from doomed import Doomed
 from installed import RELEASE, Installed, namespace_objects, prepare, proxy_objects
 from waiting import until
 
@@ -24,6 +25,7 @@ ORDER = [
     "test_ui",
     "test_failures",
     "test_out_of_memory",
+    "test_start_timeout",
     "test_interruptions",
     "test_many",
     "test_upgrade",
@@ -106,3 +108,9 @@ def platform(installed: Installed) -> dict[str, object]:
     """platform.yaml as installed, without the tests' values."""
     loaded: dict[str, object] = yaml.safe_load((installed.folder / "platform.yaml").read_text())
     return loaded
+
+
+@pytest.fixture(scope="session")
+def doomed(installed: Installed) -> Doomed:
+    """Runs that cannot start: what one module sees of them begins a minute before what the other does."""
+    return Doomed(installed)
