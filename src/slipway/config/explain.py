@@ -92,7 +92,7 @@ def _path(loc: tuple[int | str, ...], data: Any) -> tuple[Path, bool]:
         last = index == len(loc) - 1
         if part == "[key]" and last:
             is_key = True
-        elif isinstance(node, dict) and part in node:
+        elif _holds(node, part):
             path.append(part)
             node = node[part]
         elif last and part in shapes.known_keys(shapes.at(tuple(path))):
@@ -100,23 +100,42 @@ def _path(loc: tuple[int | str, ...], data: Any) -> tuple[Path, bool]:
     return tuple(path), is_key
 
 
+def _holds(node: Any, part: int | str) -> bool:
+    if isinstance(node, list):
+        return isinstance(part, int) and part < len(node)
+    return isinstance(node, dict) and part in node
+
+
 def _unknown_key(path: Path) -> Finding:
     key = str(path[-1])
     known = shapes.known_keys(shapes.at(path[:-1]))
-    close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1, cutoff=0.6)
+    folded = {_folded(one): one for one in known}
+    close = difflib.get_close_matches(_folded(key), folded, n=1, cutoff=0.6)
     if close:
-        return Finding(path, "unknown key", f"did you mean '{close[0]}'?")
-    elsewhere = [dotted(place) for place in _places(Platform, (), key)]
+        return Finding(path, "unknown key", f"did you mean '{folded[close[0]]}'?")
+    elsewhere = [dotted(place) for place in _sorted_places(path)]
     if elsewhere:
         return Finding(path, "unknown key here", f"it belongs at {' or '.join(elsewhere[:2])}")
     return Finding(path, "unknown key", f"known here: {', '.join(known)}")
+
+
+def _folded(key: str) -> str:
+    """A key as people remember it: node_selector, node-selector and nodeSelector are one."""
+    return key.lower().replace("-", "").replace("_", "")
+
+
+def _sorted_places(path: Path) -> list[Path]:
+    """Where a key would be known: in the same half of the file, the chart's or every runtime's, if it is there."""
+    places = list(_places(Platform, (), _folded(str(path[-1]))))
+    near = [place for place in places if (place[0] == "kubernetes") == (path[0] == "kubernetes")]
+    return near or places
 
 
 def _places(annotation: Any, path: Path, key: str) -> Iterator[Path]:
     for model in shapes.models(annotation):
         for name, field in model.model_fields.items():
             here = (*path, field.alias or name)
-            if here[-1] == key:
+            if _folded(str(here[-1])) == key:
                 yield here
             inner = shapes.map_value(field.annotation)
             yield from (

@@ -20,7 +20,7 @@ ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,2
 class KubernetesModel(StrictModel):
     """Base of what is written in camelCase."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
 class Toleration(KubernetesModel):
@@ -64,6 +64,10 @@ class ServerResources(KubernetesModel):
 
     requests: Limits = Field(default=Limits(), description="What the pod is sure to get.")
     limits: Limits = Field(default=Limits(), description="What the pod may use at most.")
+
+
+def _resources(cpu: str, memory: str, most: str, cpu_most: str) -> ServerResources:
+    return ServerResources(requests=Limits(cpu=cpu, memory=memory), limits=Limits(cpu=cpu_most, memory=most))
 
 
 class ServiceAccount(KubernetesModel):
@@ -166,6 +170,14 @@ class BundledPostgres(Component):
     volume: Volume = Field(default=Volume(size="10Gi"), description="Its volume, kept on uninstall.")
 
 
+class Keeper(KubernetesModel):
+    """The process that saves the S3 of a trial before it stops, and restores it after."""
+
+    resources: ServerResources = Field(
+        default=ServerResources(), description="Requests and limits of the container."
+    )
+
+
 class BundledStorage(Component):
     """The S3 of a trial, there while some storage is bundled."""
 
@@ -174,6 +186,10 @@ class BundledStorage(Component):
     )
     volume: Volume = Field(
         default=Volume(size="20Gi"), description="Where it is kept between two starts; kept on uninstall."
+    )
+    keeper: Keeper = Field(
+        default=Keeper(resources=_resources("50m", "128Mi", "512Mi", "1")),
+        description="What saves it before it stops, and restores it after.",
     )
 
 
@@ -244,10 +260,6 @@ class NetworkPolicies(KubernetesModel):
         description="Where the cluster's API server is; the daemon alone speaks to it.",
     )
     api_server_ports: list[int] = Field(default=[443, 6443], description="Ports of the API server.")
-
-
-def _resources(cpu: str, memory: str, most: str, cpu_most: str) -> ServerResources:
-    return ServerResources(requests=Limits(cpu=cpu, memory=memory), limits=Limits(cpu=cpu_most, memory=most))
 
 
 class Kubernetes(KubernetesModel):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from slipway.config import shapes
 from slipway.config.kubernetes import Kubernetes
@@ -36,14 +37,38 @@ def values() -> str:
 
 
 def reference() -> str:
-    """Every key of platform.yaml as a Markdown table."""
-    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
-    rows += [
-        f"| `{key}` | {shapes.describe(field.annotation)} | {_default(field)} | {field.description} |"
-        for key, field in leaves(Platform)
-        if not key.startswith("kubernetes.")
+    """Every key that all runtimes have, as a Markdown table."""
+    return _table(
+        (key, field, field.default) for key, field in leaves(Platform) if not key.startswith(KUBERNETES)
+    )
+
+
+def kubernetes_reference() -> str:
+    """Every key of the section `kubernetes`, as a Markdown table."""
+    defaults = {"kubernetes": Kubernetes().model_dump(mode="json", by_alias=True)}
+    return _table(
+        (key, field, _inside(defaults, key)) for key, field in leaves(Platform) if key.startswith(KUBERNETES)
+    )
+
+
+KUBERNETES = "kubernetes."
+"""What the keys begin with that the chart and run pods alone read."""
+
+
+def _table(rows: Iterable[tuple[str, FieldInfo, Any]]) -> str:
+    lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    lines += [
+        f"| `{key}` | {shapes.describe(field.annotation)} | {_shown(default)} | {field.description} |"
+        for key, field, default in rows
     ]
-    return "\n".join(rows) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def _inside(values: Any, key: str) -> Any:
+    """The value at a key; none below a free name."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
 
 
 def leaves(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -54,7 +79,7 @@ def leaves(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Field
         value = field.annotation if names is None else names
         section = None if shapes.is_reference(value) else next(shapes.models(value), None)
         if section is None:
-            yield key if names is None else f"{key}.<name>", field
+            yield key if names in (None, Any) else f"{key}.<name>", field
         else:
             yield from leaves(section, f"{key}." if names is None else f"{key}.<name>.")
 
@@ -86,9 +111,7 @@ def _without_noise(node: Any, *, names: bool = False) -> Any:
     return result
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
+def _shown(default: Any) -> str:
+    if default is PydanticUndefined:
         return "required"
-    if field.default is None or field.default == {}:
-        return ""
-    return f"`{json.dumps(field.default)}`"
+    return "" if default in (None, {}, []) else f"`{json.dumps(default)}`"

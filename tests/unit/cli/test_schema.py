@@ -14,7 +14,8 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Sources whose generated files were never written."""
     (tmp_path / "schema").mkdir()
     (tmp_path / "docs").mkdir()
-    (tmp_path / verb.PAGE).write_text(f"# Before\n{verb.BEGIN}stale\n{verb.END}after\n")
+    for page in verb.PAGES:
+        (tmp_path / page).write_text(f"# Before\n{verb.BEGIN}stale\n{verb.END}after\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -27,23 +28,36 @@ def test_prints_the_schema() -> None:
     assert json.loads(run()) == schema.schema()
 
 
-def test_check_fails_until_written_and_write_keeps_the_rest_of_the_page(tree: Path) -> None:
-    with pytest.raises(UserError, match=r"schema/platform.schema.json and docs/platform-yaml.md: not as"):
+FILES = [
+    "schema/platform.schema.json",
+    "helm/slipway/values.schema.json",
+    "helm/slipway/values.yaml",
+    "docs/platform-yaml.md",
+    "docs/kubernetes-values.md",
+]
+
+
+def test_check_fails_until_written_and_write_keeps_the_rest_of_the_pages(tree: Path) -> None:
+    with pytest.raises(UserError) as caught:
         run("--check")
-    assert run("--write") == "wrote schema/platform.schema.json\nwrote docs/platform-yaml.md\n"
+    assert caught.value.message == f"{', '.join(FILES)}: not as the model has it"
+    assert run("--write") == "".join(f"wrote {file}\n" for file in FILES)
     assert run("--check") == ""
     assert run("--write") == ""
-    page = (tree / verb.PAGE).read_text()
-    assert page.startswith(f"# Before\n{verb.BEGIN}| key |")
-    assert page.endswith(f"{verb.END}after\n")
-    assert "stale" not in page
+    for path in verb.PAGES:
+        page = (tree / path).read_text()
+        assert page.startswith(f"# Before\n{verb.BEGIN}| key |")
+        assert page.endswith(f"{verb.END}after\n")
+        assert "stale" not in page
 
 
-def test_a_page_without_marks_is_left_alone(tree: Path) -> None:
-    (tree / verb.PAGE).write_text("# Mine\n")
-    with pytest.raises(UserError, match="has lost the marks"):
+@pytest.mark.parametrize("page", verb.PAGES)
+def test_a_page_without_marks_is_left_alone(page: Path, tree: Path) -> None:
+    (tree / page).write_text("# Mine\n")
+    with pytest.raises(UserError, match=f"{page} has lost the marks"):
         run("--write")
-    assert (tree / verb.PAGE).read_text() == "# Mine\n"
+    assert (tree / page).read_text() == "# Mine\n"
+    assert not (tree / verb.SCHEMA).exists()
 
 
 def test_outside_of_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,8 +92,8 @@ storage:
         ("a: b: c", "1: not YAML: mapping values are not allowed here"),
         ("x: *nowhere", "1: not YAML: found undefined alias 'nowhere'"),
         ("lake: {}\nx: \x07", "2: the character 7 is not allowed in YAML"),
-        ("- a", "1: is a list, and it must be a mapping of infrastructure, observability, postgres, storage, lake, landing, code_locations, defaults"),
-        ("hello", "1: is text, and it must be a mapping of infrastructure, observability, postgres, storage, lake, landing, code_locations, defaults"),
+        ("- a", "1: is a list, and it must be a mapping of infrastructure, observability, postgres, storage, lake, landing, code_locations, defaults, concurrency, kubernetes"),
+        ("hello", "1: is text, and it must be a mapping of infrastructure, observability, postgres, storage, lake, landing, code_locations, defaults, concurrency, kubernetes"),
         ("storage: &a {x: *a}", "1: storage.x: an anchor that contains itself; write the value out"),
         ("lake: !!map {bucket: !secret b}", "1: lake.bucket: the tag !secret; write the value without a tag"),
         ("{lake: {}, [a]: b}", "1: a list or mapping as a key; keys are names"),
@@ -119,7 +119,7 @@ def test_text_that_is_no_platform(text: str, said: str) -> None:
             "base: &base {bucket: b}\nlake:\n  <<: *base",
             [
                 "1: base: unknown key; known here: infrastructure, observability, postgres, storage, lake, landing, "
-                "code_locations, defaults",
+                "code_locations, defaults, concurrency, kubernetes",
                 '3: lake.<<: a key that YAML 1.1 reads as a merge of mappings, YAML 1.2 as the text "<<"; write the keys out',
             ],
         ),

@@ -1,0 +1,63 @@
+{{/*
+What platform.yaml says, with the model's defaults where it says nothing: the sections are plain values here.
+
+  slipway.platform            .   all of platform.yaml as JSON: for webservers, daemon, bootstrap
+  slipway.platform.locations  .   the part that code servers may see: no location's environment, nothing of the cluster
+  slipway.bundled.postgres    .   "true" while Postgres is the chart's own
+  slipway.bundled.storage     .   "true" while something is kept on the chart's own S3
+  slipway.bundled             .   "true" while either is
+  slipway.storages            .   JSON: the names under storage that something is kept on, and what is said of each
+  slipway.references.shared   .   JSON list: references that every process of the platform needs
+*/}}
+
+{{- define "slipway.platform" -}}
+{{- omit .Values "global" | toJson -}}
+{{- end }}
+
+{{- define "slipway.platform.locations" -}}
+{{- $locations := dict }}
+{{- range $name, $location := .Values.code_locations }}
+{{- $_ := set $locations $name (omit $location "env") }}
+{{- end }}
+{{- set (omit .Values "global" "kubernetes" "concurrency" | deepCopy) "code_locations" $locations | toJson -}}
+{{- end }}
+
+{{- define "slipway.bundled.postgres" -}}
+{{- if not .Values.postgres.host }}true{{ end -}}
+{{- end }}
+
+{{- define "slipway.storages" -}}
+{{- $values := .Values }}
+{{- $logs := $values.observability.compute_logs | default dict }}
+{{- $users := list $values.lake }}
+{{- if ne (toString $logs.enabled) "false" }}{{ $users = append $users $logs }}{{ end }}
+{{- range $values.landing }}{{ $users = append $users . }}{{ end }}
+{{- $found := dict }}
+{{- range $users }}
+{{- $ref := .storage_ref | default "default" }}
+{{- $_ := set $found $ref (get $values.storage $ref | default (dict "bundled" true)) }}
+{{- end }}
+{{- toJson $found -}}
+{{- end }}
+
+{{- define "slipway.bundled.storage" -}}
+{{- $any := "" }}
+{{- range include "slipway.storages" . | fromJson }}{{ if .bundled }}{{ $any = "true" }}{{ end }}{{ end -}}
+{{ $any }}
+{{- end }}
+
+{{- define "slipway.bundled" -}}
+{{- if or (include "slipway.bundled.postgres" .) (include "slipway.bundled.storage" .) }}true{{ end -}}
+{{- end }}
+
+{{- define "slipway.references.shared" -}}
+{{- $found := list }}
+{{- range list "user" "password" }}
+{{- with get $.Values.postgres . }}{{ $found = append $found . }}{{ end }}
+{{- end }}
+{{- range $.Values.storage }}
+{{- with .access_key_id }}{{ $found = append $found . }}{{ end }}
+{{- with .secret_access_key }}{{ $found = append $found . }}{{ end }}
+{{- end }}
+{{- toJson $found -}}
+{{- end }}
