@@ -102,7 +102,7 @@ class Harm:
     def run(self) -> None:
         deeds: dict[str, tuple[int, Callable[[], None]]] = {
             "daemon killed": (3, lambda: self.world.up.of("slipway.daemon").kill()),
-            "code server killed": (2, lambda: self.world.up.of("dagster api grpc").kill()),
+            "code server killed": (2, lambda: self.world.up.of("slipway.code_server").kill()),
             "run worker killed": (3, self._kill_worker),
             "trap before the commit": (3, lambda: self._set("before-commit")),
             "trap after the commit": (3, lambda: self._set("after-commit")),

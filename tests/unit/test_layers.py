@@ -30,6 +30,8 @@ BASE: dict[str, set[str]] = {
     "landing": {"config", "aws", "database", "identity", "memory"},
     "resources": {"config", "aws", "profiles", "identity"},
     "worker": {"profiles"},
+    "draining": set(),
+    "code_server": {"config", "draining"},
 }
 SERVICES: dict[str, set[str]] = {
     "launch": {"config", "profiles", "memory"},

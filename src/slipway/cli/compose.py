@@ -31,11 +31,10 @@ from slipway.ops import compose
 )
 def command(check: bool, path: Path, platform_path: Path) -> None:
     """Write the generated parts of docker-compose.yml: code locations, and what else follows from platform.yaml."""
-    platform = loader.load(platform_path)
-    modules = compose.modules_of(platform, platform_path.parent)
+    platform = loader.inspect(platform_path)
     instance = _read(path.with_name("dagster.yaml")).encode()
     text = _read(path)
-    rendered = compose.render(text, platform, modules, instance)
+    rendered = compose.render(text, platform, instance)
     if rendered == text:
         return
     if check:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,7 +22,6 @@ from slipway.config.model import (
     Reference,
     SecretReference,
 )
-from slipway.ops.location_module import definitions_module
 from slipway.ops.storages import any_is_bundled
 
 BEGIN = "# >>> generated from platform.yaml by `slipway compose`"
@@ -36,13 +35,12 @@ Keyed = tuple[str, Reference]
 """A reference and its key in platform.yaml, for messages."""
 
 
-def render(text: str, platform: Platform, modules: Mapping[str, str], instance: bytes) -> str:
+def render(text: str, platform: Platform, instance: bytes) -> str:
     """Write the generated parts of a compose file again.
 
     Args:
         text: the compose file as it is.
         platform: the platform that it shall run.
-        modules: module of the definitions, by code location.
         instance: the bytes of dagster.yaml; when they or the platform change, containers are made again.
 
     Raises:
@@ -57,7 +55,7 @@ def render(text: str, platform: Platform, modules: Mapping[str, str], instance: 
     before, first, second = parts
     indent = "  "
     anchors = _yaml(_anchors(platform, instance))
-    locations = _yaml(_locations(platform, modules), indent)
+    locations = _yaml(_locations(platform), indent)
     return "".join(
         (
             before,
@@ -124,18 +122,12 @@ def _inside(name: str, path: str) -> str:
     return path.removeprefix("./").rstrip("/")
 
 
-def _locations(platform: Platform, modules: Mapping[str, str]) -> dict[str, Any]:
+def _locations(platform: Platform) -> dict[str, Any]:
     shared = list(_shared_references(platform))
     services: dict[str, Any] = {}
     for name, location in platform.code_locations.items():
         image = str(location.image)
         path = _verbatim(_inside(name, location.path))
-        server = ["dagster", "api", "grpc", "--lazy-load-user-code", "-h", "0.0.0.0", "-p", "4000"]  # noqa: S104
-        server += ["-m", modules[name], "--location-name", name]
-        # A container's environment cannot come from a file, so the server's own shell reads it.
-        from_files = {
-            key: value.file for key, value in location.env.items() if isinstance(value, FileReference)
-        }
         services[service_name(name)] = {
             "<<": _Alias("*location"),
             "image": image,
@@ -145,7 +137,6 @@ def _locations(platform: Platform, modules: Mapping[str, str]) -> dict[str, Any]
                 "args": {"LOCATION": path, "PYTHON_VERSION": location.python},
             },
             "pull_policy": _Alias("*built"),
-            "command": _with_files(server, from_files),
             "environment": {
                 "<<": _Alias("[*environment, *platform-environment]"),
                 "SLIPWAY_LOCATION": name,
@@ -205,28 +196,6 @@ def _environment(name: str, location: CodeLocation) -> Iterator[tuple[str, str]]
             yield key, _verbatim(value)
         elif isinstance(value, EnvReference):
             yield key, _variable(f"code_locations.{name}.env.{key}", value)
-
-
-def _with_files(server: list[str], files: Mapping[str, str]) -> list[str]:
-    if not files:
-        return server
-    script = [
-        f'{key}="$$(cat {_single_quoted(str(PurePosixPath(LOCATION_HOME, file)))})"; {_stripped(key)}; export {key}'
-        for key, file in files.items()
-    ]
-    # "$@" is not for Compose to fill in.
-    return ["sh", "-euc", "; ".join([*script, 'exec "$$@"']), "sh", *server]
-
-
-def _stripped(name: str) -> str:
-    """Shell that drops the white space around a variable's value, as `connections.resolve` does for runs."""
-    head = f'{name}="$${{{name}#"$${{{name}%%[![:space:]]*}}"}}"'
-    tail = f'{name}="$${{{name}%"$${{{name}##*[![:space:]]}}"}}"'
-    return f"{head}; {tail}"
-
-
-def _single_quoted(text: str) -> str:
-    return "'" + _verbatim(text).replace("'", "'\\''") + "'"
 
 
 def _verbatim(text: str) -> str:
@@ -305,25 +274,3 @@ def _yaml(value: dict[str, Any], indent: str = "") -> str:
         else:
             lines.append(f"{indent}{key}:{anchor} {json.dumps(entry, ensure_ascii=False)}\n")
     return "".join(lines)
-
-
-def modules_of(platform: Platform, root: Path) -> dict[str, str]:
-    """Module of the definitions of each code location.
-
-    Args:
-        platform: the platform.
-        root: folder of platform.yaml.
-
-    Raises:
-        UserError: for a location whose folder does not exist.
-    """
-    modules: dict[str, str] = {}
-    for name, location in platform.code_locations.items():
-        folder = root / location.path
-        if not folder.is_dir():
-            raise UserError(
-                f"code_locations.{name}.path: there is no folder {folder}",
-                "name the project's folder, relative to platform.yaml",
-            )
-        modules[name] = definitions_module(folder, name)
-    return modules

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from slipway.config import duckdb_file
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.ops import compose
-from slipway.ops.location_module import definitions_module
 
 ROOT = Path(__file__).resolve().parents[3]
 TEMPLATE = (ROOT / "docker-compose.yml").read_text()
@@ -21,8 +19,7 @@ TEMPLATE = (ROOT / "docker-compose.yml").read_text()
 
 def rendered(instance: bytes = b"", **platform: Any) -> str:
     model = Platform.model_validate(platform)
-    modules = {name: f"{name}.definitions" for name in model.code_locations}
-    return compose.render(TEMPLATE, model, modules, instance)
+    return compose.render(TEMPLATE, model, instance)
 
 
 def services(**platform: Any) -> dict[str, Any]:
@@ -39,7 +36,7 @@ def test_a_location_becomes_a_hardened_service_of_its_own() -> None:
     assert service["build"]["args"] == {"LOCATION": "projects/shop", "PYTHON_VERSION": "3.12"}
     assert service["image"] == service["environment"]["DAGSTER_CURRENT_IMAGE"] == "acme/shop:2.1"
     assert service["environment"]["SLIPWAY_LOCATION"] == "my_shop"
-    assert service["command"][-4:] == ["-m", "my_shop.definitions", "--location-name", "my_shop"]
+    assert service["command"] == ["python", "-m", "slipway.code_server"]
     assert (service["user"], service["read_only"], service["cap_drop"]) == ("10001:10001", True, ["ALL"])
     assert "ports" not in service
     assert service["develop"]["watch"][0]["path"] == "./projects/shop"
@@ -55,7 +52,7 @@ def test_what_is_built_here_is_never_pulled() -> None:
 def test_rendering_twice_changes_nothing() -> None:
     once = rendered(code_locations={"shop": location()})
     platform = Platform.model_validate({"code_locations": {"shop": location()}})
-    assert compose.render(once, platform, {"shop": "shop.definitions"}, b"") == once
+    assert compose.render(once, platform, b"") == once
     assert once != TEMPLATE
 
 
@@ -124,19 +121,6 @@ def test_a_file_reference_is_mounted_where_its_reader_looks() -> None:
     assert targets("code-shop") == {"/opt/location/secrets/pg", "/etc/shop key"}
 
 
-def test_the_servers_shell_reads_file_references(tmp_path: Path) -> None:
-    secret = tmp_path / "it's a $file"
-    secret.write_bytes(b" \ttwo  words \r\n\n")
-    content = services(code_locations={"shop": location(env={"KEY": {"file": str(secret)}})})
-    command = [word.replace("$$", "$") for word in content["code-shop"]["command"]]
-    server = command.index("dagster")
-    shown = subprocess.run(
-        [*command[:server], "sh", "-c", 'printf "%s" "$KEY"'], capture_output=True, text=True, check=True
-    )
-    assert shown.stdout == "two  words"
-    assert command[server:][:3] == ["dagster", "api", "grpc"]
-
-
 def test_compose_fills_nothing_into_paths() -> None:
     content = yaml.safe_load(
         rendered(
@@ -194,37 +178,7 @@ def test_a_change_of_platform_or_instance_makes_containers_again() -> None:
 
 def test_a_file_without_marks_says_what_to_do() -> None:
     with pytest.raises(UserError, match=r"docker-compose\.override\.yml"):
-        compose.render("services: {}", Platform(), {}, b"")
-
-
-def test_a_missing_folder_names_the_key(tmp_path: Path) -> None:
-    platform = Platform.model_validate({"code_locations": {"shop": location()}})
-    with pytest.raises(UserError, match=r"code_locations\.shop\.path"):
-        compose.modules_of(platform, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("project", "module"),
-    [
-        ("", "shop.definitions"),
-        ('[tool.dg.project]\nroot_module = "store"', "store.definitions"),
-        (
-            '[tool.dg.project]\nroot_module = "store"\ncode_location_target_module = "store.defs"',
-            "store.defs",
-        ),
-    ],
-)
-def test_the_module_is_the_one_that_dg_reads(tmp_path: Path, project: str, module: str) -> None:
-    if project:
-        (tmp_path / "pyproject.toml").write_text(project)
-    assert definitions_module(tmp_path, "shop") == module
-
-
-@pytest.mark.parametrize("project", [b"[tool", b"\xff"])
-def test_a_broken_project_is_named(tmp_path: Path, project: bytes) -> None:
-    (tmp_path / "pyproject.toml").write_bytes(project)
-    with pytest.raises(UserError, match=r"pyproject\.toml cannot be read"):
-        definitions_module(tmp_path, "shop")
+        compose.render("services: {}", Platform(), b"")
 
 
 @pytest.mark.parametrize("path", ["/srv/shop", "../shop", "projects/../../shop"])

@@ -26,7 +26,6 @@ from slipway.embedded.service import EmbeddedService, EmbeddedServiceError, free
 from slipway.launch import process
 from slipway.launch.environment import BUNDLED, ambient_aws, location_environment, portable_platform
 from slipway.ops import workspace
-from slipway.ops.location_module import definitions_module
 from slipway.ops.processes import environments, ports, watchdog
 from slipway.ops.processes.ending import Ending
 from slipway.ops.processes.state import State
@@ -312,17 +311,8 @@ class Laptop:
         self._running.start(Service(name, child.command(command), env, self._file.parent, ready))
 
     def _start_code_server(self, target: environments.Environment, port: int) -> None:
-        module = definitions_module(target.project, target.name)
-        options = [
-            "--lazy-load-user-code",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--location-name",
-            target.name,
-        ]
-        command = [str(target.python), "-m", "dagster", "api", "grpc", *options, "--module-name", module]
+        options = ["--host", "127.0.0.1", "--port", str(port)]
+        command = [str(target.python), "-m", "slipway.code_server", *options]
         self._running.start(
             Service(
                 name=code_server(target.name),
