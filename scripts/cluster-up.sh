@@ -21,7 +21,7 @@ for file in ${VALUES:-}; do values="$values --values $file"; done
 
 # the same Dockerfiles, and so the same layers, as under Compose
 run docker compose build --quiet bootstrap $(docker compose config --services | grep '^code-' || true)
-images=$("$bin/slipway" images)
+images=$("$bin/slipway" images --original)
 for image in $images; do
     docker image inspect "$image" >/dev/null 2>&1 || run docker pull --quiet "$image" ||
         fail "there is no image $image" "build it, or correct its name in platform.yaml"

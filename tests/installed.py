@@ -312,7 +312,8 @@ class Installed(Webserver):
                 for status in pod["status"].get("containerStatuses", [])
             )
             for pod in self.list(
-                "pods", f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component notin (run,bootstrap,test)"
+                "pods",
+                f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component notin (run,bootstrap,test)",
             )
         }
 
@@ -363,9 +364,7 @@ def prepare(checkout: Path, folder: Path) -> None:
     composed.prepare(checkout, folder)
     location = folder / "code_locations" / "launched"
     package = location / "src" / "launched"
-    shutil.copytree(
-        checkout / "tests" / "launched", package, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(checkout / "tests" / "launched", package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(checkout / "tests" / "crowding.py", package)
     (package / "together.py").write_text(TOGETHER)
     (location / "pyproject.toml").write_text(PROJECT)
@@ -388,9 +387,7 @@ def prepare(checkout: Path, folder: Path) -> None:
 
 def namespace_objects(name: str) -> list[dict[str, Any]]:
     """The namespace, which takes no pod that is not `restricted`, and what a user has made in it before an install."""
-    labels = {
-        f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")
-    }
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
         {

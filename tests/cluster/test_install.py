@@ -144,9 +144,7 @@ def test_two_bootstraps_at_once_do_no_harm(installed: Installed) -> None:
         "slipway bootstrap & first=$!; slipway bootstrap; second=$?; wait $first && exit $second",
     )
     after = installed.slipway("landing", "list", "jaffle_shop", "--json")
-    keys = [
-        {entry["key"] for entry in json.loads(listing)["objects"]} for listing in (before, after)
-    ]
+    keys = [{entry["key"] for entry in json.loads(listing)["objects"]} for listing in (before, after)]
     assert keys[0] <= keys[1]
 
 

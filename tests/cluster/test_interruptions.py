@@ -97,9 +97,7 @@ def test_a_pool_holds_across_pods_and_is_freed_when_a_pod_is_deleted(installed: 
     installed.says(first, "at the counter", 90)
     second = installed.launch_job("launched", "counting")
     # it waits in the queue or in its pod, whichever the pool's limit stops it in
-    until(
-        lambda: installed.run(second)["status"] in ("QUEUED", "STARTED"), 60, "the second run is nowhere"
-    )
+    until(lambda: installed.run(second)["status"] in ("QUEUED", "STARTED"), 60, "the second run is nowhere")
     assert not [message for message in installed.messages(second) if "at the counter" in message]
     for pod in installed.run_pods(first):
         installed.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")

@@ -5,7 +5,17 @@ from __future__ import annotations
 from installed import RELEASE, Installed
 from waiting import until
 
-KINDS = ("pods", "services", "deployments", "statefulsets", "jobs", "configmaps", "networkpolicies", "roles", "rolebindings")
+KINDS = (
+    "pods",
+    "services",
+    "deployments",
+    "statefulsets",
+    "jobs",
+    "configmaps",
+    "networkpolicies",
+    "roles",
+    "rolebindings",
+)
 ROWS = "SELECT count(*) AS n FROM ecommerce.raw.orders"
 
 

@@ -16,7 +16,10 @@ class Seen:
 
     def __init__(self, installed: Installed) -> None:
         self.run_id = installed.launch_job(
-            "launched", "waiting", ops={"wait": {"config": {"seconds": 600}}}, tags={"slipway/profile": "small"}
+            "launched",
+            "waiting",
+            ops={"wait": {"config": {"seconds": 600}}},
+            tags={"slipway/profile": "small"},
         )
         self.pod = installed.run_pod(self.run_id)
         job = installed.get("jobs", f"slipway-run-{self.run_id}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -133,21 +134,19 @@ def test_a_new_image_of_a_location_rolls_that_alone(installed: Installed, next_i
 
 def assets(installed: Installed) -> set[str]:
     """The assets of the location as the webserver knows them."""
-    nodes = installed.graphql("{ assetNodes { assetKey { path } repository { location { name } } } }")["assetNodes"]
+    nodes = installed.graphql("{ assetNodes { assetKey { path } repository { location { name } } } }")[
+        "assetNodes"
+    ]
     return {
-        node["assetKey"]["path"][-1]
-        for node in nodes
-        if node["repository"]["location"]["name"] == "launched"
+        node["assetKey"]["path"][-1] for node in nodes if node["repository"]["location"]["name"] == "launched"
     }
 
 
 def test_servers_rolled_under_load_fail_no_run_no_tick_and_no_request(installed: Installed) -> None:
     began = datetime.now(UTC).timestamp()
-    import subprocess
-
+    inside = ["kubectl", "--namespace", installed.namespace, "exec", f"deployment/{RELEASE}-daemon", "--"]
     with subprocess.Popen(
-        ["kubectl", "--namespace", installed.namespace, "exec", f"deployment/{RELEASE}-daemon", "--"]
-        + ["python", "-c", LOAD, f"http://{RELEASE}-webserver", "45"],
+        [*inside, "python", "-c", LOAD, f"http://{RELEASE}-webserver", "45"],
         stdout=subprocess.PIPE,
         text=True,
     ) as load:

@@ -73,9 +73,7 @@ def test_a_killed_container_leaves_all_but_the_last_interval(stack: Stack) -> No
     run_id, log_key = talks(stack)
     begun = last_time(stack.log(log_key)["stdout"])
     # Past the first uploads, which come faster.
-    until(
-        lambda: last_time(stack.log(log_key)["stdout"]) > begun + 2 * UPLOAD_INTERVAL, 60, "the log stands"
-    )
+    until(lambda: last_time(stack.log(log_key)["stdout"]) > begun + 2 * UPLOAD_INTERVAL, 60, "the log stands")
     container = stack.engine.containers.get(f"slipway-run-{run_id}")
     container.kill(signal="SIGKILL")
     killed = time.time()
