@@ -13,14 +13,14 @@ run() { echo "+ $*"; "$@"; }
 scripts/cluster-check.sh
 scripts/cluster-load.sh --check
 command -v docker >/dev/null || fail "no docker command" "images are built by Docker: install its engine"
-"$bin/slipway" compose --check
 
 values='--values platform.yaml'
 for file in ${VALUES:-}; do values="$values --values $file"; done
 [ -z "${IMAGE_REGISTRY:-}" ] || values="$values --set kubernetes.imageRegistry=$IMAGE_REGISTRY"
 
 # the same Dockerfiles, and so the same layers, as under Compose
-run docker compose build --quiet bootstrap $(docker compose config --services | grep '^code-' || true)
+echo "+ slipway images --build | docker compose --file - --project-directory . build"
+"$bin/slipway" images --build | docker compose --file - --project-directory . build --quiet
 images=$("$bin/slipway" images --original)
 for image in $images; do
     docker image inspect "$image" >/dev/null 2>&1 || run docker pull --quiet "$image" ||

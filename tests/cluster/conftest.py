@@ -45,7 +45,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     kept = os.environ.get("CLUSTER_NAMESPACE")
     installed = Installed(tmp_path_factory.mktemp("checkout"), kept)
     prepare(ROOT, installed.folder)
-    installed.run_command(Path(os.environ.get("SLIPWAY_VENV", ROOT / ".venv")) / "bin/slipway", "compose")
     try:
         if kept is None:
             _install(installed)

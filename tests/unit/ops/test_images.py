@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from slipway.config import loader
 from slipway.config.base import Image
+from slipway.ops import compose
 from slipway.ops.images import images, in_registry
 
 LOCATIONS = """
@@ -44,3 +48,12 @@ def test_each_image_that_runs_is_listed_once(text: str, expected: list[str]) -> 
 )
 def test_one_registry_takes_the_place_of_every_other(repository: str, registry: str, expected: str) -> None:
     assert in_registry(Image(repository=repository, tag="1"), registry) == expected
+
+
+def test_an_image_is_built_for_a_cluster_as_it_is_for_compose() -> None:
+    root = Path(__file__).resolve().parents[3]
+    platform = loader.parse((root / "platform.yaml").read_text(), "platform.yaml")
+    composed = yaml.safe_load((root / "docker-compose.yml").read_text())["services"]
+    for_compose = {service["image"]: service["build"] for service in composed.values() if "build" in service}
+    services = compose.builds(platform)["services"].values()
+    assert {service["image"]: service["build"] for service in services} == for_compose
