@@ -19,6 +19,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceLoadTarget
 from dagster._daemon.monitoring.concurrency import execute_concurrency_slots_iteration
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from slipway.daemon.retries import OtherRetries, Retries
 from waiting import until
@@ -118,6 +119,18 @@ class Launching:
     def run(self, job: str, **arguments: Any) -> str:
         """Create and launch; the run's id."""
         return self.launch(self.create(job, **arguments))
+
+    def submit(self, job: str, **arguments: Any) -> str:
+        """Create, and put into the queue; the run's id."""
+        run = self.create(job, **arguments)
+        self.instance.submit_run(run.run_id, self._workspace.create_request_context())
+        return run.run_id
+
+    def dequeue(self) -> None:
+        """One pass of the queue: it launches what the limits allow."""
+        with QueuedRunCoordinatorDaemon(interval_seconds=1) as queue:
+            for error in queue.run_iteration(self._workspace):
+                assert error is None, error
 
     def monitor(self) -> None:
         """One pass of Dagster's own run monitoring."""

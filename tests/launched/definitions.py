@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from launched import filing
+from launched import filing, holding
 from launched.spilling import spilling
 
 
@@ -224,6 +224,8 @@ defs = dg.Definitions(
         tagged,
         filing.visiting,
         filing.visiting_without_pool,
+        holding.holding,
+        holding.holding_no_pool,
         dg.define_asset_job("everything", selection="*"),
         dg.define_asset_job("surroundings_job", selection="surroundings"),
     ],

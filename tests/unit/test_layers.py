@@ -23,6 +23,7 @@ BASE: dict[str, set[str]] = {
     "aws": {"config"},
     "profiles": {"config"},
     "memory": {"config"},
+    "instance": {"config"},
     "storage": {"config", "memory"},
     "logs": {"config", "aws"},
     "database": set(),

@@ -21,6 +21,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9_]{0,38}[a-z0-9]
 
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
+OWN_VARIABLES = ("SLIPWAY_", "DAGSTER_HOME")
+"""Beginnings of the names of variables that the platform alone sets."""
+
 
 def _number_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -74,7 +77,7 @@ class Image(StrictModel):
     """A container image by repository and tag."""
 
     repository: str = Field(
-        pattern=r"^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?$",
+        pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?/)?[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$",
         description="Repository, with its registry if not Docker Hub.",
     )
     tag: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", description="Tag of the image.")

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path as FilePath
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
-
-from slipway.config import duckdb, quantity
-from slipway.config.base import Limits, Resources, StrictModel
+from slipway.config import duckdb, duckdb_file, kubernetes_checks, quantity
+from slipway.config.base import OWN_VARIABLES, Limits, Resources
 from slipway.config.errors import Path
+from slipway.config.findings import Finding, at, entries, nearest, valid
 from slipway.config.model import SCRATCH_FACTOR, ComputeLogs, Lake, Postgres, Storage
-
-Section = TypeVar("Section", bound=StrictModel)
-
-DUCKDB_VARIABLES = (
-    "DUCKDB_MEMORY_LIMIT",
-    "DUCKDB_THREADS",
-    "DUCKDB_TEMP_DIRECTORY",
-    "DUCKDB_MAX_TEMP_DIRECTORY_SIZE",
-    "DUCKDB_PRESERVE_INSERTION_ORDER",
-)
 
 RESERVED_NAMES = ("main", "memory", "system", "temp")
 """DuckDB's own databases: a lake is attached under its location's name, a file under its own."""
@@ -33,15 +21,6 @@ RESERVED_NAMES = ("main", "memory", "system", "temp")
 DEFAULT_CPU = Decimal(1)
 DEFAULT_MEMORY = 2**30
 """Limits in cores and bytes where a profile gives none and requests no more."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A mistake at a key; the loader adds the line."""
-
-    path: Path
-    message: str
-    hint: str | None = None
 
 
 def all_checks(data: Any) -> list[Finding]:
@@ -55,23 +34,16 @@ def all_checks(data: Any) -> list[Finding]:
         *_storages(data),
         *_locations(data),
         *_folders(data),
+        *_concurrency(data),
+        *kubernetes_checks.all_checks(data),
     ]
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint with the nearest known word, or all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{close[0]}'?"
-    return f"there is: {', '.join(known)}" if known else "there is none"
 
 
 # Profiles
 
 
 def _profiles(data: Any) -> Iterator[Finding]:
-    for name, raw in _entries(data, "infrastructure", "resource_profiles"):
+    for name, raw in entries(data, "infrastructure", "resource_profiles"):
         path: Path = ("infrastructure", "resource_profiles", name)
         for finding in profile_findings(raw):
             yield Finding((*path, *finding.path), finding.message, finding.hint)
@@ -79,9 +51,9 @@ def _profiles(data: Any) -> Iterator[Finding]:
 
 def profile_findings(raw: Any) -> Iterator[Finding]:
     """What is wrong inside one profile, by keys relative to it."""
-    requests = _valid(Resources, _at(raw, "requests") or {})
-    limits = _valid(Limits, _at(raw, "limits") or {})
-    env = dict(_entries(raw, "env"))
+    requests = valid(Resources, at(raw, "requests") or {})
+    limits = valid(Limits, at(raw, "limits") or {})
+    env = dict(entries(raw, "env"))
     yield from _duckdb_names(env)
     yield from _own_variables(env, ("env",))
     yield from _duckdb_values(env)
@@ -208,15 +180,15 @@ def _spill_size(given: str, scratch: int) -> Iterator[Finding]:
 
 def _duckdb_names(env: dict[str, Any]) -> Iterator[Finding]:
     for name in env:
-        if name.startswith("DUCKDB") and name not in DUCKDB_VARIABLES:
-            close = difflib.get_close_matches(name, DUCKDB_VARIABLES, n=1, cutoff=0.8)
+        if name.startswith("DUCKDB") and name not in duckdb.VARIABLES:
+            close = difflib.get_close_matches(name, duckdb.VARIABLES, n=1, cutoff=0.8)
             if close:
                 yield Finding(("env", name), "no setting of DuckDB's", f"did you mean '{close[0]}'?")
 
 
 def _own_variables(env: dict[str, Any], path: Path) -> Iterator[Finding]:
     for name in env:
-        if name.startswith(("SLIPWAY_", "DAGSTER_HOME")):
+        if name.startswith(OWN_VARIABLES):
             yield Finding((*path, name), "the platform sets this itself", "choose another name")
 
 
@@ -224,11 +196,11 @@ def _own_variables(env: dict[str, Any], path: Path) -> Iterator[Finding]:
 
 
 def _profile_names(data: Any) -> Iterator[Finding]:
-    known = {"default", *(name for name, _ in _entries(data, "infrastructure", "resource_profiles"))}
-    places: list[tuple[Path, Any]] = [(("defaults", "profile"), _at(data, "defaults", "profile"))]
+    known = {"default", *(name for name, _ in entries(data, "infrastructure", "resource_profiles"))}
+    places: list[tuple[Path, Any]] = [(("defaults", "profile"), at(data, "defaults", "profile"))]
     places += [
-        (("code_locations", name, "profile"), _at(raw, "profile"))
-        for name, raw in _entries(data, "code_locations")
+        (("code_locations", name, "profile"), at(raw, "profile"))
+        for name, raw in entries(data, "code_locations")
     ]
     for path, name in places:
         if isinstance(name, str) and name not in known:
@@ -237,13 +209,13 @@ def _profile_names(data: Any) -> Iterator[Finding]:
 
 def _successors(data: Any) -> Iterator[Finding]:
     """Each on_oom has more memory than the profile itself, so no chain of them comes back to its beginning."""
-    given = dict(_entries(data, "infrastructure", "resource_profiles"))
+    given = dict(entries(data, "infrastructure", "resource_profiles"))
     memory = {"default": DEFAULT_MEMORY, **{name: _memory_of(raw) for name, raw in given.items()}}
     for name, raw in given.items():
         path: Path = ("infrastructure", "resource_profiles", name)
-        other = _at(raw, "on_oom")
+        other = at(raw, "on_oom")
         if other is None:
-            if _at(raw, "max_oom_retries") is not None:
+            if at(raw, "max_oom_retries") is not None:
                 yield Finding(
                     (*path, "max_oom_retries"),
                     "changes nothing without on_oom",
@@ -272,22 +244,22 @@ def _successors(data: Any) -> Iterator[Finding]:
 
 def _memory_of(raw: Any) -> int | None:
     """Bytes of a profile's memory limit; None where it cannot be told, which is another finding."""
-    requests, limits = _valid(Resources, _at(raw, "requests") or {}), _valid(Limits, _at(raw, "limits") or {})
+    requests, limits = valid(Resources, at(raw, "requests") or {}), valid(Limits, at(raw, "limits") or {})
     return None if requests is None or limits is None else effective_memory(requests, limits)
 
 
 def _storage_names(data: Any) -> Iterator[Finding]:
-    known = {"default", *(name for name, _ in _entries(data, "storage"))}
+    known = {"default", *(name for name, _ in entries(data, "storage"))}
     for path, section in _users_of_storage(data):
-        name = _at(section, "storage_ref")
+        name = at(section, "storage_ref")
         if isinstance(name, str) and name not in known:
             yield Finding((*path, "storage_ref"), f"there is no storage '{name}'", nearest(name, known))
 
 
 def _users_of_storage(data: Any) -> Iterator[tuple[Path, Any]]:
-    yield ("lake",), _at(data, "lake")
-    yield ("observability", "compute_logs"), _at(data, "observability", "compute_logs")
-    for name, raw in _entries(data, "landing"):
+    yield ("lake",), at(data, "lake")
+    yield ("observability", "compute_logs"), at(data, "observability", "compute_logs")
+    for name, raw in entries(data, "landing"):
         yield ("landing", name), raw
 
 
@@ -295,7 +267,7 @@ def _users_of_storage(data: Any) -> Iterator[tuple[Path, Any]]:
 
 
 def _postgres(data: Any) -> Iterator[Finding]:
-    postgres = _valid(Postgres, _at(data, "postgres"))
+    postgres = valid(Postgres, at(data, "postgres"))
     if postgres is None:
         return
     if postgres.host is None and postgres.bundled is False:
@@ -314,8 +286,8 @@ def _postgres(data: Any) -> Iterator[Finding]:
 
 
 def _storages(data: Any) -> Iterator[Finding]:
-    for name, raw in _entries(data, "storage"):
-        storage = _valid(Storage, raw)
+    for name, raw in entries(data, "storage"):
+        storage = valid(Storage, raw)
         if storage is None:
             continue
         path: Path = ("storage", name)
@@ -336,13 +308,13 @@ def _storages(data: Any) -> Iterator[Finding]:
 
 
 def _locations(data: Any) -> Iterator[Finding]:
-    for name, raw in _entries(data, "code_locations"):
+    for name, raw in entries(data, "code_locations"):
         path: Path = ("code_locations", name)
         if name in RESERVED_NAMES:
             yield Finding(
                 path, f"'{name}' is a database of DuckDB's own", f"choose another name, such as {name}_data"
             )
-        file = _at(raw, "duckdb_file")
+        file = at(raw, "duckdb_file")
         if isinstance(file, str) and file.partition(".")[0].lower() in RESERVED_NAMES:
             database, _, ending = file.partition(".")
             yield Finding(
@@ -350,10 +322,10 @@ def _locations(data: Any) -> Iterator[Finding]:
                 f"'{database}' is a database of DuckDB's own",
                 f"choose another name, such as {database}_data.{ending}",
             )
-        env = dict(_entries(raw, "env"))
+        env = dict(entries(raw, "env"))
         yield from _own_variables(env, (*path, "env"))
         for variable in env:
-            if variable in DUCKDB_VARIABLES:
+            if variable in duckdb.VARIABLES:
                 yield Finding(
                     (*path, "env", variable),
                     "the run's resource profile decides this",
@@ -363,8 +335,8 @@ def _locations(data: Any) -> Iterator[Finding]:
 
 def missing_folders(data: Any, base: FilePath) -> Iterator[Finding]:
     """Folders of code locations that do not exist, relative to the folder of platform.yaml."""
-    for name, raw in _entries(data, "code_locations"):
-        folder = _at(raw, "path")
+    for name, raw in entries(data, "code_locations"):
+        folder = at(raw, "path")
         if isinstance(folder, str) and folder and not (base / folder).is_dir():
             near = (base / folder).parent
             siblings = [one.name for one in near.iterdir() if one.is_dir()] if near.is_dir() else []
@@ -406,28 +378,27 @@ def _folders(data: Any) -> Iterator[Finding]:
         seen.append((path, storage, bucket, prefix))
 
 
-# Plain values
+# Limits of what runs at once
 
 
-def _at(data: Any, *path: str) -> Any:
-    for key in path:
-        if not isinstance(data, dict):
-            return None
-        data = data.get(key)
-    return data
-
-
-def _entries(data: Any, *path: str) -> list[tuple[str, Any]]:
-    section = _at(data, *path)
-    if not isinstance(section, dict):
-        return []
-    return [(key, value) for key, value in section.items() if isinstance(key, str)]
-
-
-def _valid(model: type[Section], raw: Any) -> Section | None:
-    if raw is None:
-        return None
-    try:
-        return model.model_validate(raw)
-    except ValidationError:
-        return None
+def _concurrency(data: Any) -> Iterator[Finding]:
+    """Every limit limits something. A DuckDB file is open in one process at a time, so its pool is no setting."""
+    files = {
+        duckdb_file.pool(name): name
+        for name, raw in entries(data, "code_locations")
+        if at(raw, "duckdb_file") is not None
+    }
+    for key, raw in entries(data, "concurrency", "tags"):
+        if raw == {}:
+            yield Finding(
+                ("concurrency", "tags", key),
+                "limits nothing",
+                "give limit, each_value or values, or remove it",
+            )
+    for pool, _ in entries(data, "concurrency", "pools"):
+        if pool in files:
+            yield Finding(
+                ("concurrency", "pools", pool),
+                f"the pool of the DuckDB file of '{files[pool]}', which one process opens at a time",
+                "remove it: its limit is one",
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from slipway.config.errors import UserError
-from slipway.config.model import EnvReference, FileReference, Platform, Reference, Storage
+from slipway.config.model import (
+    EnvReference,
+    FileReference,
+    Platform,
+    Reference,
+    SecretReference,
+    Storage,
+)
 
 POSTGRES_URL = "SLIPWAY_POSTGRES_URL"
 S3_ENDPOINT = "SLIPWAY_S3_ENDPOINT"
@@ -36,6 +44,16 @@ class S3Settings:
     secret_access_key: str | None = field(repr=False)
 
 
+def secret_variable(name: str, key: str) -> str:
+    """The variable in which a pod has the value of a key of a Kubernetes Secret.
+
+    The chart's templates and the launcher give it to the pods that need it, and `resolve` reads it. It is made of
+    both names, which may hold what a variable's name may not.
+    """
+    digest = hashlib.sha256(f"{name}/{key}".encode()).hexdigest()
+    return f"SLIPWAY_SECRET_{digest[:16].upper()}"
+
+
 def resolve(reference: Reference, env: Mapping[str, str] = os.environ) -> str:
     """The value that a reference stands for.
 
@@ -43,22 +61,15 @@ def resolve(reference: Reference, env: Mapping[str, str] = os.environ) -> str:
         UserError: there is none here: the variable is not set, the file cannot be read or is empty, or the
             value is in a Kubernetes Secret, which only the chart can give to a process.
     """
+    on_kubernetes = env.get("SLIPWAY_RUNTIME") == "kubernetes"
     if isinstance(reference, EnvReference):
-        value = env.get(reference.env)
-        if not value:
-            state = "not set" if value is None else "empty"
-            raise UserError(
-                f"environment variable {reference.env} is {state}",
-                f"set {reference.env} for the process that needs it, or change the reference in platform.yaml",
-            )
-        return value
+        return _variable_value(reference.env, env, on_kubernetes)
     if isinstance(reference, FileReference):
-        return _file_value(Path(reference.file))
-    secret = reference.secret
-    raise UserError(
-        f"key {secret.key} of the Kubernetes Secret {secret.name} cannot be read outside Kubernetes",
-        "use {env: NAME} or {file: PATH} where the platform does not run on Kubernetes",
-    )
+        hint = "mount the file where platform.yaml says, readable by this process"
+        if on_kubernetes:
+            hint = "a pod has no files of yours: use {secret: {name: NAME, key: KEY}} or {env: NAME} on Kubernetes"
+        return _file_value(Path(reference.file), hint)
+    return _secret_value(reference, env, on_kubernetes)
 
 
 def postgres_url(platform: Platform, env: Mapping[str, str] = os.environ) -> str:
@@ -133,8 +144,37 @@ def _credential(key: str, reference: Reference | None, env: Mapping[str, str]) -
         raise UserError(f"{key}: {error.message}", error.hint) from error
 
 
-def _file_value(path: Path) -> str:
-    hint = "mount the file where platform.yaml says, readable by this process"
+def _variable_value(name: str, env: Mapping[str, str], on_kubernetes: bool) -> str:
+    value = env.get(name)
+    if value:
+        return value
+    hint = f"set {name} for the process that needs it, or change the reference in platform.yaml"
+    if on_kubernetes and (secret := env.get("SLIPWAY_ENVIRONMENT_SECRET")):
+        hint = f"give the Secret {secret} a key {name}, or change the reference in platform.yaml"
+    raise UserError(f"environment variable {name} is {'not set' if value is None else 'empty'}", hint)
+
+
+def _secret_value(reference: SecretReference, env: Mapping[str, str], on_kubernetes: bool) -> str:
+    secret = reference.secret
+    what = f"key {secret.key} of the Kubernetes Secret {secret.name}"
+    variable = secret_variable(secret.name, secret.key)
+    value = env.get(variable)
+    if value:
+        return value
+    if value is not None:
+        raise UserError(f"{what} is empty", "give it a value, and start the pods that use it again")
+    if on_kubernetes:
+        raise UserError(
+            f"{what} is not given to this pod ({variable} is not set)",
+            "`helm upgrade` with this platform.yaml gives it to the pods that use it",
+        )
+    raise UserError(
+        f"{what} cannot be read outside Kubernetes",
+        "use {env: NAME} or {file: PATH} where the platform does not run on Kubernetes",
+    )
+
+
+def _file_value(path: Path, hint: str) -> str:
     try:
         value = path.read_text(encoding="utf-8").strip()
     except OSError as error:

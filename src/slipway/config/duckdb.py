@@ -8,6 +8,15 @@ from __future__ import annotations
 import difflib
 import re
 
+VARIABLES = (
+    "DUCKDB_MEMORY_LIMIT",
+    "DUCKDB_THREADS",
+    "DUCKDB_TEMP_DIRECTORY",
+    "DUCKDB_MAX_TEMP_DIRECTORY_SIZE",
+    "DUCKDB_PRESERVE_INSERTION_ORDER",
+)
+"""Settings that a run has from its resource profile."""
+
 MIB = 2**20
 RESERVE = 256 * MIB
 """What the process holds beyond DuckDB's limit: its code, and DuckDB's memory outside of its buffer manager."""

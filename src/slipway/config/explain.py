@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from slipway.config import shapes
-from slipway.config.checks import Finding, nearest
 from slipway.config.errors import Path, Problem, dotted
+from slipway.config.findings import Finding, nearest
 from slipway.config.model import Platform
 
 QUOTE_IT = "quote it"
@@ -80,7 +80,18 @@ def _finding(detail: ErrorDetails, data: Any) -> Finding:
         return _quoted(path, kind, value)
     if kind in ("greater_than_equal", "less_than_equal", "string_too_short"):
         return Finding(path, _range(path, kind, value, context))
-    return Finding(path, f"{_named(value)}, and it must be {shapes.describe(shapes.at(path))}")
+    return Finding(
+        path, f"{_named(value)}, and it must be {shapes.describe(shapes.at(path))}", _as_items(path, value)
+    )
+
+
+def _as_items(path: Path, value: Any) -> str | None:
+    """How Kubernetes writes what other tools write shorter: a name alone, or variables as a mapping."""
+    if isinstance(value, str) and list(shapes.known_keys(shapes.at(path))) == ["name"]:
+        return f"write {{name: {value}}}"
+    if isinstance(value, dict) and path[-1:] == ("env",) and value:
+        return f"write a list: [{{name: {next(iter(value))}, value: …}}]"
+    return None
 
 
 def _path(loc: tuple[int | str, ...], data: Any) -> tuple[Path, bool]:
@@ -106,8 +117,39 @@ def _holds(node: Any, part: int | str) -> bool:
     return isinstance(node, dict) and part in node
 
 
+_ELSEWHERE = {
+    ("kubernetes", "daemon", "replicas"): ("Dagster has one daemon", "remove it"),
+    ("kubernetes", "bootstrap", "replicas"): ("it is one Job", "remove it"),
+    ("kubernetes", "postgres", "replicas"): (
+        "the Postgres of a trial is one pod",
+        "for more, give postgres.host of your own",
+    ),
+    ("kubernetes", "localstack", "replicas"): (
+        "the S3 of a trial is one pod",
+        "for more, give a storage of your own",
+    ),
+    ("kubernetes", "runs", "resources"): (
+        "a run's resources are those of its resource profile",
+        "give them in infrastructure.resource_profiles",
+    ),
+    ("kubernetes", "image", "pullPolicy"): (
+        "one setting for every image",
+        "it belongs at kubernetes.imagePullPolicy",
+    ),
+    ("kubernetes", "image", "registry"): (
+        "one setting for every image",
+        "it belongs at kubernetes.imageRegistry",
+    ),
+}
+"""Keys that people know from other charts, or try, and why they are not here."""
+
+
 def _unknown_key(path: Path) -> Finding:
     key = str(path[-1])
+    if path in _ELSEWHERE:
+        return Finding(path, *_ELSEWHERE[path])
+    if path[:2] == ("kubernetes", "codeLocations") and path[3:] == ("runs", "resources"):
+        return Finding(path, *_ELSEWHERE["kubernetes", "runs", "resources"])
     known = shapes.known_keys(shapes.at(path[:-1]))
     folded = {_folded(one): one for one in known}
     close = difflib.get_close_matches(_folded(key), folded, n=1, cutoff=0.6)
@@ -146,6 +188,10 @@ def _places(annotation: Any, path: Path, key: str) -> Iterator[Path]:
 
 
 def _bad_name(path: Path, key: str) -> Finding:
+    if path[-2:-1] == ("pools",):
+        return Finding(path, "no pool name: empty, or with white space", None)
+    if path[-2:-1] == ("tags",):
+        return Finding(path, "no key of a tag: empty, or white space around it", None)
     if len(path) >= 2 and path[-2] == "env":
         suggestion = re.sub(r"\W", "_", key)
         rule = "no name of an environment variable"
@@ -172,12 +218,20 @@ def _bad_reference(path: Path, value: Any) -> Finding:
     return Finding(path, NO_SECRETS, REFERENCE_HINT)
 
 
+_OBJECT = "no name of a Kubernetes object: lower-case letters, digits, dots and hyphens"
 _PATTERNS = {
     "bucket": "no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens",
     "prefix": "no folder: empty, or names with a slash after each",
     "endpoint": "no URL: http:// or https://, host and port, without credentials",
     "public_endpoint": "no URL: http:// or https://, host and port, without credentials",
     "host": "no host name or address",
+    "path": "no path: it begins with a slash",
+    "imageRegistry": "no registry: host, port and folders, without https:// and without a slash at the end",
+    "environmentSecret": _OBJECT,
+    "name": _OBJECT,
+    "secretName": _OBJECT,
+    "priorityClassName": _OBJECT,
+    "key": "no key of a Kubernetes Secret: letters, digits, dots, _ and -",
     "repository": "no image repository: lower case, without the tag",
     "tag": "no image tag",
     "python": "not a supported Python: 3.11, 3.12 or 3.13",
@@ -187,13 +241,17 @@ _PATTERNS = {
 
 
 def _bad_pattern(path: Path, value: str) -> Finding:
-    key = str(path[-1])
+    key = "env" if path[-3:-2] == ("env",) else str(path[-1])
     suggestion = {
+        "env": re.sub(r"\W", "_", value),
         "bucket": re.sub(r"[^a-z0-9.-]", "-", value.lower()).strip("-."),
         "prefix": f"{value.strip('/')}/",
         "endpoint": f"http://{value}",
         "public_endpoint": f"http://{value}",
-        "env": re.sub(r"\W", "_", value),
+        "host": re.split(r"[/:]", value.lower().split("://")[-1])[0],
+        "imageRegistry": value.lower().split("://")[-1].strip("/"),
+        "path": f"/{value}",
+        **dict.fromkeys(("environmentSecret", "name", "secretName", "priorityClassName"), _as_object(value)),
         "python": ".".join(value.split(".")[:2]),
         "repository": value.lower().rsplit(":", 1)[0],
         "duckdb_file": _as_duckdb_file(value),
@@ -201,6 +259,10 @@ def _bad_pattern(path: Path, value: str) -> Finding:
     fits = suggestion and suggestion != value and _accepts(path, suggestion)
     shown = "" if "@" in value else f"{value!r} is "
     return Finding(path, f"{shown}{_PATTERNS[key]}", f"did you mean '{suggestion}'?" if fits else None)
+
+
+def _as_object(value: str) -> str:
+    return re.sub(r"[^a-z0-9.-]", "-", value.lower()).strip("-.")
 
 
 def _as_duckdb_file(value: str) -> str:

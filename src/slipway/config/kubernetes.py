@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from slipway.config.base import Image, Limits, Memory, Name, StrictModel
+from slipway.config.base import Image, Limits, Memory, Name, StrictModel, VariableName
 
 Texts = dict[str, str]
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 """Name of a Kubernetes object."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _nothing_required(schema: dict[str, Any]) -> None:
+    schema.pop("required", None)
 
 
 class KubernetesModel(StrictModel):
@@ -48,7 +54,7 @@ class Affinity(KubernetesModel):
 class EnvVar(KubernetesModel):
     """As Kubernetes' EnvVar."""
 
-    name: str = Field(min_length=1, description="Name of the variable.")
+    name: VariableName = Field(description="Name of the variable.")
     value: str | None = Field(default=None, description="Its value.")
     value_from: dict[str, Any] | None = Field(default=None, description="As Kubernetes' EnvVarSource.")
 
@@ -90,7 +96,7 @@ class Placement(KubernetesModel):
     topology_spread_constraints: list[dict[str, Any]] = Field(
         default=[], description="As Kubernetes' TopologySpreadConstraints."
     )
-    priority_class_name: str | None = Field(default=None, description="Name of a PriorityClass.")
+    priority_class_name: ObjectName | None = Field(default=None, description="Name of a PriorityClass.")
     pod_annotations: Texts = Field(default={}, description="Annotations of the pods.")
     pod_labels: Texts = Field(default={}, description="Labels of the pods, beside the chart's own.")
     env: list[EnvVar] = Field(default=[], description="Further environment, as in a container.")
@@ -113,7 +119,7 @@ class Service(KubernetesModel):
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field(
         default="ClusterIP", description="Type of the Service."
     )
-    port: int = Field(default=80, ge=1, le=65535, description="Port of the Service.")
+    port: Port = Field(default=80, description="Port of the Service.")
     annotations: Texts = Field(default={}, description="Annotations of the Service.")
 
 
@@ -154,8 +160,16 @@ class CodeLocationOverrides(Placement):
     )
 
 
+class ChartImage(Image):
+    """An image of the chart's own services; the part that is not given is the default's."""
+
+    model_config = ConfigDict(json_schema_extra=_nothing_required)
+
+
 class Volume(KubernetesModel):
-    """A volume that the chart claims."""
+    """A volume that the chart claims; the size that is not given is the default's."""
+
+    model_config = ConfigDict(json_schema_extra=_nothing_required)
 
     size: Memory = Field(description="Size of the claim.")
     storage_class_name: str | None = Field(
@@ -166,7 +180,7 @@ class Volume(KubernetesModel):
 class BundledPostgres(Component):
     """The Postgres of a trial, there unless postgres.host is given."""
 
-    image: Image = Field(default=Image(repository="postgres", tag="17"), description="Its image.")
+    image: ChartImage = Field(default=ChartImage(repository="postgres", tag="17"), description="Its image.")
     volume: Volume = Field(default=Volume(size="10Gi"), description="Its volume, kept on uninstall.")
 
 
@@ -181,8 +195,8 @@ class Keeper(KubernetesModel):
 class BundledStorage(Component):
     """The S3 of a trial, there while some storage is bundled."""
 
-    image: Image = Field(
-        default=Image(repository="localstack/localstack", tag="4.14.0"), description="Its image."
+    image: ChartImage = Field(
+        default=ChartImage(repository="localstack/localstack", tag="4.14.0"), description="Its image."
     )
     volume: Volume = Field(
         default=Volume(size="20Gi"), description="Where it is kept between two starts; kept on uninstall."
@@ -211,7 +225,7 @@ class IngressTls(KubernetesModel):
     """As Kubernetes' IngressTLS."""
 
     hosts: list[str] = Field(default=[], description="Hosts of the certificate.")
-    secret_name: str | None = Field(default=None, description="Secret of the certificate.")
+    secret_name: ObjectName | None = Field(default=None, description="Secret of the certificate.")
 
 
 class Ingress(KubernetesModel):
@@ -221,8 +235,16 @@ class Ingress(KubernetesModel):
     class_name: str | None = Field(
         default=None, description="The IngressClass. Default: the cluster's default."
     )
-    host: str | None = Field(default=None, description="Host name; needed where it is enabled.")
-    path: str = Field(default="/", description="Path below which the webserver is.")
+    host: (
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+            ),
+        ]
+        | None
+    ) = Field(default=None, description="Host name; needed where it is enabled.")
+    path: str = Field(default="/", pattern=r"^/\S*$", description="Path below which the webserver is.")
     tls: list[IngressTls] = Field(default=[], description="Certificates.")
     annotations: Texts = Field(default={}, description="Annotations of the Ingress.")
     authentication: Authentication = Field(
@@ -259,14 +281,37 @@ class NetworkPolicies(KubernetesModel):
         default=[{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}],
         description="Where the cluster's API server is; the daemon alone speaks to it.",
     )
-    api_server_ports: list[int] = Field(default=[443, 6443], description="Ports of the API server.")
+    api_server_ports: list[Port] = Field(default=[443, 6443], description="Ports of the API server.")
+
+
+def merged(default: Any, given: Any) -> Any:
+    """What is given over a default: maps key by key, anything else whole."""
+    if not (isinstance(default, dict) and isinstance(given, dict)):
+        return given
+    return {
+        **default,
+        **{key: merged(default.get(key), value) for key, value in given.items()},
+    }
 
 
 class Kubernetes(KubernetesModel):
     """What the chart and its run pods need; other runtimes read none of it."""
 
-    image: Image = Field(
-        default=Image(repository="slipway/platform", tag="0.1.0"),
+    @model_validator(mode="before")
+    @classmethod
+    def _over_the_defaults(cls, data: Any) -> Any:
+        """What is given of a section, over the section's default: as Helm merges values.yaml."""
+        if not isinstance(data, dict):
+            return data
+        defaults = {
+            field.alias: field.default.model_dump(by_alias=True, exclude_none=True)
+            for field in cls.model_fields.values()
+            if isinstance(field.default, BaseModel)
+        }
+        return {key: merged(defaults.get(key), value) for key, value in data.items()}
+
+    image: ChartImage = Field(
+        default=ChartImage(repository="slipway/platform", tag="0.1.0"),
         description="Image of the platform's own services.",
     )
     image_registry: str = Field(

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from slipway.config import checks, explain
 from slipway.config.document import Document
 from slipway.config.errors import PlatformFileError, Problem, UserError
+from slipway.config.findings import Finding
 from slipway.config.model import Platform
 
 PLATFORM = "SLIPWAY_PLATFORM"
@@ -95,10 +96,10 @@ def parse_json(text: str, source: str) -> Platform:
     return platform
 
 
-def examine(data: Any) -> tuple[Platform | None, list[checks.Finding]]:
+def examine(data: Any) -> tuple[Platform | None, list[Finding]]:
     """Hold plain values against the model and against each other; no platform when the model refuses them."""
     platform: Platform | None = None
-    findings: list[checks.Finding] = []
+    findings: list[Finding] = []
     try:
         platform = Platform.model_validate(data)
     except ValidationError as error:
@@ -107,7 +108,7 @@ def examine(data: Any) -> tuple[Platform | None, list[checks.Finding]]:
     return platform, findings
 
 
-def _problems(document: Document, findings: list[checks.Finding]) -> list[Problem]:
+def _problems(document: Document, findings: list[Finding]) -> list[Problem]:
     """The mistakes of the text, and those of its values where the text itself was clear."""
     problems = [
         explain.unambiguous(problem.path, problem) if problem.ambiguous else problem

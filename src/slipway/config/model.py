@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from slipway.config.base import Image, Limits, Name, Resources, StrictModel, VariableName
-from slipway.config.kubernetes import Kubernetes
+from slipway.config.kubernetes import Kubernetes, ObjectName
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
@@ -41,8 +41,8 @@ class FileReference(StrictModel):
 class KubernetesSecretKey(StrictModel):
     """Name and key of a Kubernetes Secret."""
 
-    name: str = Field(min_length=1, description="Name of the Secret, in the platform's namespace.")
-    key: str = Field(min_length=1, description="Key inside the Secret.")
+    name: ObjectName = Field(description="Name of the Secret, in the platform's namespace.")
+    key: str = Field(pattern=r"^[A-Za-z0-9._-]{1,253}$", description="Key inside the Secret.")
 
 
 class SecretReference(StrictModel):
@@ -51,8 +51,17 @@ class SecretReference(StrictModel):
     secret: KubernetesSecretKey = Field(description="The Secret and its key.")
 
 
-PoolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_./-]*[A-Za-z0-9_])?$")]
+PoolName = Annotated[str, StringConstraints(pattern=r"^\S+$")]
 """A name that Dagster takes for a pool."""
+
+MOST_OF_A_POOL = 1000
+"""Dagster's own bound of a pool's limit."""
+
+TagKey = Annotated[str, StringConstraints(pattern=r"^\S(.*\S)?$")]
+"""The key of a run's tag."""
+
+RunCount = Annotated[int, Field(ge=0, le=10_000)]
+"""A number of runs."""
 
 
 def _reference_kind(value: Any) -> str | None:
@@ -231,16 +240,29 @@ class CodeLocation(StrictModel):
     )
 
 
+class TagLimit(StrictModel):
+    """How many runs with a tag may go on at once."""
+
+    limit: RunCount | None = Field(default=None, description="Runs at once with the tag, whatever its value.")
+    each_value: RunCount | None = Field(
+        default=None, description="Runs at once with any one value of the tag."
+    )
+    values: dict[str, RunCount] = Field(default={}, description="Runs at once with this value of the tag.")
+
+
 class Concurrency(StrictModel):
     """How much may run at once."""
 
-    max_concurrent_runs: int = Field(
-        default=4, ge=1, le=10_000, description="Runs at once; the others wait in the queue."
+    max_concurrent_runs: RunCount = Field(
+        default=4, description="Runs at once; the others wait in the queue. 0 starts none."
     )
-    default_pool_limit: int = Field(
-        default=1, ge=1, le=10_000, description="Steps at once of a pool that has no limit of its own."
+    default_pool_limit: Annotated[int, Field(ge=1, le=MOST_OF_A_POOL)] = Field(
+        default=1, description="Steps at once of a pool that has no limit of its own."
     )
-    pools: dict[PoolName, int] = Field(default={}, description="Steps at once, by pool.")
+    pools: dict[PoolName, Annotated[int, Field(ge=0, le=MOST_OF_A_POOL)]] = Field(
+        default={}, description="Steps at once, by pool. 0 starts none."
+    )
+    tags: dict[TagKey, TagLimit] = Field(default={}, description="Limits of runs by the key of a run tag.")
 
 
 class Defaults(StrictModel):

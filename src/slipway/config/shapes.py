@@ -20,6 +20,16 @@ def at(path: Path) -> Any:
     return annotation
 
 
+def passed_through(path: Path) -> bool:
+    """Whether what stands at a path is Kubernetes' own, of which the model knows nothing."""
+    annotation: Any = Platform
+    for part in path:
+        annotation = _inside(annotation, part)
+        if annotation is Any:
+            return True
+    return False
+
+
 def known_keys(annotation: Any) -> dict[str, Any]:
     """The keys of a mapping, with their types; none where the value is no mapping, or its names are free."""
     return {
@@ -81,14 +91,15 @@ def _kind(member: Any) -> str:
         )
     if isinstance(member, type) and issubclass(member, BaseModel):
         return f"a mapping of {', '.join(known_keys(member))}"
-    return {str: "text", int: "a whole number", bool: "true or false"}[member]
+    return {str: "text", int: "a whole number", bool: "true or false", Any: "any value"}[member]
 
 
 def _plural(annotation: Any) -> str:
     model = next(models(annotation), None)
     if model is not None:
         return f"mappings of {', '.join(known_keys(model))}"
-    return {str: "texts", int: "whole numbers"}.get(annotation, "mappings")
+    words = {str: "texts", int: "whole numbers"}
+    return next((words[member] for member in members(annotation) if member in words), "mappings")
 
 
 def _inside(annotation: Any, part: str | int) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection, text
 
 from slipway import identity
-from slipway.config import duckdb_file
 from slipway.config.connections import postgres_url
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
@@ -15,7 +14,8 @@ from slipway.database import upgrade
 from slipway.database.engine import engine
 from slipway.landing import intake
 from slipway.ops.bootstrap_lake import ensure_lake
-from slipway.ops.bootstrap_postgres import dagster_schema, ensure_pool_of_one, wait_for_postgres
+from slipway.ops.bootstrap_pools import ensure_pools
+from slipway.ops.bootstrap_postgres import dagster_schema, wait_for_postgres
 from slipway.ops.bootstrap_storage import (
     ensure_buckets,
     ensure_log_retention,
@@ -84,12 +84,13 @@ def _steps(platform: Platform, env: Mapping[str, str], url: str, report: Report,
         report(line)
     for line in ensure_queues(platform, env, known):
         report(line)
+    for line in ensure_pools(platform, env):
+        report(line)
     for location, code in platform.code_locations.items():
         if code.duckdb_file is None:
             ensure_lake(platform, location, env, url)
             report(f"The lake of {location} has its catalogue")
         else:
-            ensure_pool_of_one(env, duckdb_file.pool(location))
             report(f"The DuckDB file of {location} has its pool, with a limit of one")
 
 

@@ -1,4 +1,4 @@
-"""Bootstrap's work on Postgres: waiting for it, Dagster's own tables and pools."""
+"""Bootstrap's work on Postgres: waiting for it, and Dagster's own tables."""
 
 from __future__ import annotations
 
@@ -76,17 +76,15 @@ def dagster_schema(env: Mapping[str, str]) -> None:
 
     Raises UserError when DAGSTER_HOME is not set: Dagster would then use a throw-away instance.
     """
-    with _instance(env) as instance:
+    with platform_instance(env) as instance:
         instance.upgrade()
 
 
-def ensure_pool_of_one(env: Mapping[str, str], pool: str) -> None:
-    """Give a concurrency pool of the instance in DAGSTER_HOME the limit one, whatever it or the default was."""
-    with _instance(env) as instance:
-        instance.event_log_storage.set_concurrency_slots(pool, 1)
+def platform_instance(env: Mapping[str, str]) -> DagsterInstance:
+    """The instance in DAGSTER_HOME.
 
-
-def _instance(env: Mapping[str, str]) -> DagsterInstance:
+    Raises UserError when DAGSTER_HOME is not set: Dagster would then use a throw-away instance.
+    """
     if not env.get("DAGSTER_HOME"):
         raise UserError("DAGSTER_HOME is not set", "set it to the folder of the platform's dagster.yaml")
     return DagsterInstance.from_config(env["DAGSTER_HOME"])

@@ -13,6 +13,7 @@ import psycopg2.errors
 import sqlalchemy
 from dagster import EventLogEntry, RunsFilter
 from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.event_log.schema import ConcurrencyLimitsTable
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
@@ -91,17 +92,36 @@ class SlipwayEventLogStorage(_Pooled, PostgresEventLogStorage):
         return Witness(outlook, kernel.own() if outlook.accounted else None)
 
     def initialize_concurrency_limit_to_default(self, concurrency_key: str) -> bool:
-        """Give a pool the default limit, unless it has one.
+        """Give a pool the default limit, unless it has one of its own.
 
-        Two runs that meet a new pool at once both try. Upstream means the second to update the first one's row,
-        but in the transaction that its own failed insert has ended.
+        Two runs that meet a new pool at once both try, and a default that has changed is given to pools that have the
+        old one. Upstream means to update the row that is there, but in the transaction that its own failed insert
+        has ended.
         """
         try:
             return super().initialize_concurrency_limit_to_default(concurrency_key)
         except sqlalchemy.exc.InternalError as error:
-            if isinstance(error.orig, psycopg2.errors.InFailedSqlTransaction):
-                return True
-            raise
+            if not isinstance(error.orig, psycopg2.errors.InFailedSqlTransaction):
+                raise
+        limit = self._instance.global_op_concurrency_default_limit
+        if limit is not None:
+            self._give_new_default(concurrency_key, limit)
+        return True
+
+    def _give_new_default(self, pool: str, limit: int) -> None:
+        added: list[str] = []
+        with self.index_transaction() as connection:
+            changed = connection.execute(
+                ConcurrencyLimitsTable.update()
+                .values(limit=limit)
+                .where(ConcurrencyLimitsTable.c.concurrency_key == pool)
+                .where(ConcurrencyLimitsTable.c.using_default_limit)
+                .where(ConcurrencyLimitsTable.c.limit != limit)
+            )
+            if changed.rowcount:
+                added = self._allocate_concurrency_slots(connection, pool, limit)
+        if added:
+            self.assign_pending_steps(added)
 
 
 class SlipwayStorage(DagsterPostgresStorage):

@@ -81,9 +81,7 @@ def test_everything_is_there_and_a_repetition_changes_nothing(platform, env):
 
 
 def test_a_location_with_a_duckdb_file_gets_a_pool_of_one_and_no_lake(platform, env, tmp_path: Path):
-    home = Path(env["DAGSTER_HOME"]) / "dagster.yaml"
-    home.write_text(home.read_text().replace("default_limit: 1", "default_limit: 5"))
-    assert "default_limit: 5" in home.read_text()
+    Path(env["SLIPWAY_PLATFORM"]).write_text("concurrency: {default_pool_limit: 5}")
     shop = platform.code_locations["shop"].model_copy(update={"duckdb_file": "shop.duckdb"})
     with_file = platform.model_copy(
         update={"code_locations": {"filed": shop, "shop": platform.code_locations["shop"]}}

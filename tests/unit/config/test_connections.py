@@ -56,6 +56,42 @@ def test_kubernetes_secret_outside_kubernetes() -> None:
     assert "{env: NAME}" in caught.value.hint
 
 
+def test_kubernetes_secret_on_kubernetes() -> None:
+    reference = SecretReference(secret=KubernetesSecretKey(name="pg", key="tls.password"))
+    variable = connections.secret_variable("pg", "tls.password")
+    assert connections.resolve(reference, {variable: " kept "}) == " kept "
+    with pytest.raises(
+        UserError, match=r"key tls\.password of the Kubernetes Secret pg is not given to this pod"
+    ) as caught:
+        connections.resolve(reference, {"SLIPWAY_RUNTIME": "kubernetes"})
+    assert variable in caught.value.message
+    with pytest.raises(UserError, match=r"key tls\.password of the Kubernetes Secret pg is empty"):
+        connections.resolve(reference, {"SLIPWAY_RUNTIME": "kubernetes", variable: ""})
+
+
+def test_the_variable_of_a_secret_is_what_the_chart_makes_of_it() -> None:
+    # printf "%s/%s" name key | sha256sum | trunc 16 | upper
+    assert connections.secret_variable("s3", "id") == "SLIPWAY_SECRET_1069D6E47FEC922B"
+    names = {
+        connections.secret_variable(*pair) for pair in (("a", "b"), ("b", "a"), ("a.b", "c"), ("a", "b.c"))
+    }
+    assert len(names) == 4
+
+
+def test_on_kubernetes_the_hints_are_those_of_a_cluster() -> None:
+    env = {"SLIPWAY_RUNTIME": "kubernetes", "SLIPWAY_ENVIRONMENT_SECRET": "slipway-environment"}
+    with pytest.raises(UserError) as caught:
+        connections.resolve(EnvReference(env="A"), env)
+    assert (
+        caught.value.hint
+        == "give the Secret slipway-environment a key A, or change the reference in platform.yaml"
+    )
+    with pytest.raises(UserError, match="No such file") as caught:
+        connections.resolve(FileReference(file="/run/secrets/a"), env)
+    assert caught.value.hint is not None
+    assert "{secret: {name: NAME, key: KEY}}" in caught.value.hint
+
+
 def test_bundled_services_are_where_the_runtime_says() -> None:
     platform = parse("", "platform.yaml")
     assert connections.postgres_url(platform, BUNDLED) == BUNDLED["SLIPWAY_POSTGRES_URL"]

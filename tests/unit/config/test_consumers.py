@@ -58,12 +58,15 @@ CONSUMERS = {
     "code_locations.<name>.duckdb_file": "launch/environment.py",
     "code_locations.<name>.env.<name>": "launch/environment.py",
     "defaults.profile": "profiles/resolving.py",
+    "concurrency.max_concurrent_runs": "instance.py",
+    "concurrency.default_pool_limit": "instance.py",
+    "concurrency.pools.<name>": "ops/bootstrap_pools.py",
+    "concurrency.tags.<name>.limit": "instance.py",
+    "concurrency.tags.<name>.each_value": "instance.py",
+    "concurrency.tags.<name>.values.<name>": "instance.py",
 }
 UNREAD = {
     "observability.compute_logs.manager_type": "s3 is its only value; any other is refused",
-    "concurrency.max_concurrent_runs": "not yet",
-    "concurrency.default_pool_limit": "not yet",
-    "concurrency.pools.<name>": "not yet",
     "defaults.start_timeout": "not yet",
 }
 

@@ -42,3 +42,6 @@ def test_the_platforms_dagster_yaml_is_one_of_local_files_under_dg_dev(
         assert isinstance(reference.storage, DagsterSqliteStorage)
         assert isinstance(instance.compute_log_manager, LocalComputeLogManager)
         assert instance.get_runs() == []
+        limits = instance.get_concurrency_config()
+        assert limits.run_queue_config is not None
+        assert (limits.run_queue_config.max_concurrent_runs, limits.pool_config.default_pool_limit) == (4, 1)
