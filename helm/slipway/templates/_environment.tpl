@@ -58,7 +58,7 @@ SLIPWAY_SECRET_{{ printf "%s/%s" .secret.name .secret.key | sha256sum | trunc 16
 {{- end }}
 {{- end }}
 {{- $all = concat $all (include "slipway.environment.bundled" $root | fromYamlArray) }}
-{{- range $reference := include "slipway.references.shared" $root | fromJsonArray }}
+{{- range $key, $reference := include "slipway.references.shared" $root | fromJson }}
 {{- with include "slipway.reference" (dict "root" $root "reference" $reference) | fromYaml }}
 {{- $variable := include "slipway.reference.variable" $reference }}
 {{- $all = append $all (dict "name" $variable "valueFrom" (dict "secretKeyRef" .)) }}

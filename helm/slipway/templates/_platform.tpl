@@ -7,7 +7,8 @@ What platform.yaml says, with the model's defaults where it says nothing: the se
   slipway.bundled.storage     .   "true" while something is kept on the chart's own S3
   slipway.bundled             .   "true" while either is
   slipway.storages            .   JSON: the names under storage that something is kept on, and what is said of each
-  slipway.references.shared   .   JSON list: references that every process of the platform needs
+  slipway.references.shared     .   JSON: references that every process of the platform needs, by their keys
+  slipway.references.locations  .   JSON: those of the code locations' own environments, by their keys
 */}}
 
 {{- define "slipway.platform" -}}
@@ -51,13 +52,24 @@ What platform.yaml says, with the model's defaults where it says nothing: the se
 {{- end }}
 
 {{- define "slipway.references.shared" -}}
-{{- $found := list }}
-{{- range list "user" "password" }}
-{{- with get $.Values.postgres . }}{{ $found = append $found . }}{{ end }}
+{{- $found := dict }}
+{{- range $key := list "user" "password" }}
+{{- with get $.Values.postgres $key }}{{ $_ := set $found (printf "postgres.%s" $key) . }}{{ end }}
 {{- end }}
-{{- range $.Values.storage }}
-{{- with .access_key_id }}{{ $found = append $found . }}{{ end }}
-{{- with .secret_access_key }}{{ $found = append $found . }}{{ end }}
+{{- range $name, $storage := .Values.storage }}
+{{- range $key := list "access_key_id" "secret_access_key" }}
+{{- with get $storage $key }}{{ $_ := set $found (printf "storage.%s.%s" $name $key) . }}{{ end }}
+{{- end }}
+{{- end }}
+{{- toJson $found -}}
+{{- end }}
+
+{{- define "slipway.references.locations" -}}
+{{- $found := dict }}
+{{- range $name, $location := .Values.code_locations }}
+{{- range $variable, $value := $location.env }}
+{{- if kindIs "map" $value }}{{ $_ := set $found (printf "code_locations.%s.env.%s" $name $variable) $value }}{{ end }}
+{{- end }}
 {{- end }}
 {{- toJson $found -}}
 {{- end }}

@@ -17,7 +17,6 @@ Pods. All of them pass Pod Security `restricted`, and each says how it is placed
 */}}
 
 {{- define "slipway.pod.metadata" -}}
-{{- $labels := merge dict .root.Values.kubernetes.commonLabels }}
 labels:
   {{- include "slipway.labels" (dict "root" .root "component" .component "location" .location "labels" .placement.podLabels) | nindent 2 }}
 {{- with merge dict (.annotations | default dict) (.placement.podAnnotations | default dict) .root.Values.kubernetes.commonAnnotations }}
@@ -102,5 +101,5 @@ resources:
 {{- define "slipway.draining" -}}
 lifecycle:
   preStop:
-    sleep: {seconds: 10}
+    sleep: {seconds: 5}
 {{- end }}

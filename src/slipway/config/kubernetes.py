@@ -202,7 +202,7 @@ class BundledStorage(Component):
         default=Volume(size="20Gi"), description="Where it is kept between two starts; kept on uninstall."
     )
     keeper: Keeper = Field(
-        default=Keeper(resources=_resources("50m", "128Mi", "512Mi", "1")),
+        default=Keeper(resources=_resources("20m", "128Mi", "512Mi", "1")),
         description="What saves it before it stops, and restores it after.",
     )
 
@@ -266,6 +266,9 @@ class NetworkPolicies(KubernetesModel):
     """Who may speak to whom. Peers are Kubernetes' NetworkPolicyPeers."""
 
     enabled: bool = Field(default=True, description="Whether there are any.")
+    dns_to: list[dict[str, Any]] = Field(
+        default=[], description="Where the cluster's DNS is; none: anywhere, on the ports of DNS."
+    )
     webserver_from: list[dict[str, Any]] = Field(
         default=[{"namespaceSelector": {}}], description="Who reaches the webservers: the ingress controller."
     )
@@ -332,15 +335,15 @@ class Kubernetes(KubernetesModel):
     common_labels: Texts = Field(default={}, description="Labels of every object.")
     common_annotations: Texts = Field(default={}, description="Annotations of every object.")
     webserver: Webserver = Field(
-        default=Webserver(resources=_resources("200m", "512Mi", "1Gi", "1")),
+        default=Webserver(resources=_resources("100m", "512Mi", "1Gi", "1")),
         description="Dagster's webserver.",
     )
     webserver_read_only: Webserver = Field(
-        default=Webserver(replicas=0, resources=_resources("200m", "512Mi", "1Gi", "1")),
+        default=Webserver(replicas=0, resources=_resources("100m", "512Mi", "1Gi", "1")),
         description="A second webserver that shows everything and changes nothing.",
     )
     daemon: Component = Field(
-        default=Component(resources=_resources("250m", "512Mi", "1Gi", "1")),
+        default=Component(resources=_resources("150m", "512Mi", "1Gi", "1")),
         description="Dagster's daemon, and Slipway's.",
     )
     bootstrap: Component = Field(
@@ -348,7 +351,7 @@ class Kubernetes(KubernetesModel):
         description="The Job that makes and migrates what the platform stands on.",
     )
     code_servers: CodeServers = Field(
-        default=CodeServers(resources=_resources("200m", "384Mi", "1Gi", "1")),
+        default=CodeServers(resources=_resources("100m", "384Mi", "1Gi", "1")),
         description="The code servers.",
     )
     code_locations: dict[Name, CodeLocationOverrides] = Field(
@@ -356,11 +359,11 @@ class Kubernetes(KubernetesModel):
     )
     runs: Runs = Field(default=Runs(), description="The pods of runs.")
     postgres: BundledPostgres = Field(
-        default=BundledPostgres(resources=_resources("250m", "256Mi", "1Gi", "1")),
+        default=BundledPostgres(resources=_resources("100m", "256Mi", "1Gi", "1")),
         description="The Postgres of a trial.",
     )
     localstack: BundledStorage = Field(
-        default=BundledStorage(resources=_resources("250m", "512Mi", "2Gi", "1")),
+        default=BundledStorage(resources=_resources("100m", "512Mi", "2Gi", "1")),
         description="The S3 of a trial.",
     )
     duckdb_files: DuckDBFiles = Field(default=DuckDBFiles(), description="Volumes of DuckDB files.")
