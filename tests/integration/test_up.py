@@ -65,7 +65,7 @@ def test_crashes_are_mended_a_second_one_is_refused_and_ctrl_c_ends_it(
         other_shell = subprocess.run(["sh", "-c", query], cwd=tmp_path, capture_output=True, text=True)
         assert other_shell.stdout.split() == ["answer", "42"], other_shell.stderr
 
-        up.of("dagster-webserver").kill()
+        up.of("slipway.webserver").kill()
         up.of("slipway.code_server").kill()
         up.of("processes.watchdog").kill()
         up.wait_for("webserver ended, killed by SIGKILL")

@@ -36,12 +36,14 @@ BASE: dict[str, set[str]] = {
 }
 SERVICES: dict[str, set[str]] = {
     "launch": {"config", "profiles", "memory"},
-    "daemon": {"config", "aws", "database", "landing", "launch", "identity", "profiles", "memory"},
+    "rollout": set(),
+    "daemon": {"config", "aws", "database", "landing", "launch", "identity", "profiles", "memory", "rollout"},
+    "webserver": {"draining", "rollout"},
     "gate": {"config"},
     "embedded": set(),
     "demo_data": {"config", "aws"},
-    "ops": {*BASE, "launch", "daemon", "gate", "embedded", "demo_data"},
-    "cli": {*BASE, "launch", "daemon", "gate", "embedded", "demo_data", "ops"},
+    "ops": {*BASE, "launch", "rollout", "daemon", "webserver", "gate", "embedded", "demo_data"},
+    "cli": {*BASE, "launch", "rollout", "daemon", "webserver", "gate", "embedded", "demo_data", "ops"},
 }
 ALLOWED = {**BASE, **SERVICES}
 
@@ -55,6 +57,7 @@ EXTRAS = {
     "moto",
     "rich",
     "uv",
+    "uvicorn",
 }
 """Modules that base parts do not import: what the extras `platform` and `embedded` are for."""
 

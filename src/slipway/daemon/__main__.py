@@ -28,6 +28,7 @@ from sqlalchemy.exc import OperationalError
 
 from slipway import config, identity
 from slipway.config.errors import UserError
+from slipway.daemon.definitions import DefinitionsDaemon
 from slipway.daemon.landing import LandingDaemon
 from slipway.daemon.retries import OtherRetries
 from slipway.daemon.sensors import WakingSensorDaemon
@@ -50,6 +51,7 @@ def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
                 yield daemon
     yield LandingDaemon(arrived)
     yield SweepDaemon()
+    yield DefinitionsDaemon()
 
 
 def run(workspace_files: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from slipway.config.model import (
     SecretReference,
 )
 from slipway.ops.storages import any_is_bundled
+from slipway.ops.workspace import server_name
 
 BEGIN = "# >>> generated from platform.yaml by `slipway compose`"
 END = "# <<< generated"
@@ -87,7 +88,7 @@ def _anchors(platform: Platform, instance: bytes) -> dict[str, Any]:
     everything = [*shared, *(reference for references in by_location.values() for reference in references)]
     digest = hashlib.sha256(platform.model_dump_json(by_alias=True).encode() + instance).hexdigest()[:16]
     started = {
-        service_name(name): {"condition": "service_started", "required": False}
+        server_name(name): {"condition": "service_started", "required": False}
         for name in platform.code_locations
     }
     return {
@@ -159,7 +160,7 @@ def _locations(platform: Platform) -> dict[str, Any]:
     for name, location in platform.code_locations.items():
         image = str(location.image)
         path = _verbatim(_inside(name, location.path))
-        services[service_name(name)] = {
+        services[server_name(name)] = {
             "<<": _Alias("*location"),
             "image": image,
             "build": location_build(path, location),
@@ -210,11 +211,6 @@ def _with_duckdb_files(platform: Platform) -> list[str]:
 def _duckdb_service_name(location: str) -> str:
     """Name of the service that a location's DuckDB file is looked into with."""
     return "duckdb-" + location.replace("_", "-")
-
-
-def service_name(location: str) -> str:
-    """Name of a code location's service, which is its host name too."""
-    return "code-" + location.replace("_", "-")
 
 
 def _environment(name: str, location: CodeLocation) -> Iterator[tuple[str, str]]:

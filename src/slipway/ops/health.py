@@ -1,4 +1,4 @@
-"""Health checks of the containers: each asks its service to do a little of its real work.
+"""Health checks of containers and pods: each asks its service to do a little of its real work.
 
 `python -m slipway.ops.health SERVICE` exits with 0 or prints why not and exits with 1. It runs twice a minute in
 every container, location images of other Dagster versions included, so each check imports only what it needs.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import sys
+import time
 import urllib.request
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC
 from pathlib import Path
 
 DAEMON_TOLERANCE_SECONDS = 120
@@ -29,8 +31,9 @@ class Unhealthy(Exception):
 def webserver() -> None:
     """Ask the webserver for a run: it answers only when it reaches its database too."""
     query = json.dumps({"query": "{ runsOrError(limit: 1) { __typename } }"}).encode()
+    path = os.environ.get("SLIPWAY_UI_PATH", "/").rstrip("/")
     request = urllib.request.Request(
-        "http://127.0.0.1:3000/graphql", query, {"Content-Type": "application/json"}
+        f"http://127.0.0.1:3000{path}/graphql", query, {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310 - a fixed http address
         answer = response.read().decode()
@@ -53,7 +56,23 @@ def code_server() -> None:
 
 
 def daemon() -> None:
-    """Look for a fresh heartbeat of every kind of daemon that has ever written one since this container started."""
+    """Look for a fresh heartbeat of the daemons that start runs, written since this container started."""
+    _judge(_heartbeats(), since=_started())
+
+
+def daemon_alive() -> None:
+    """The same for whoever restarts a daemon that hangs: without its database it does nothing, and is not to blame."""
+    import psycopg2
+
+    try:
+        beats = _heartbeats()
+    except psycopg2.OperationalError:
+        return
+    _judge(beats, since=0)
+
+
+def _heartbeats() -> dict[str, float]:
+    """When each daemon last wrote one, in seconds since 1970."""
     import psycopg2
 
     from slipway import config
@@ -63,14 +82,25 @@ def daemon() -> None:
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT daemon_type, timestamp FROM daemon_heartbeats")
-            beats = dict(cursor.fetchall())
+            return {name: beat.replace(tzinfo=UTC).timestamp() for name, beat in cursor.fetchall()}
     finally:
         connection.close()
-    now = datetime.now(UTC).replace(tzinfo=None)
-    ages = {name: (now - beat).total_seconds() for name, beat in beats.items()}
-    fresh = {name for name, age in ages.items() if age < DAEMON_TOLERANCE_SECONDS}
-    if "SENSOR" not in fresh or "QUEUED_RUN_COORDINATOR" not in fresh:
-        raise Unhealthy(f"heartbeats, in seconds ago: {ages}")
+
+
+def _judge(beats: Mapping[str, float], since: float) -> None:
+    now = time.time()
+    fresh = {name for name, beat in beats.items() if now - beat < DAEMON_TOLERANCE_SECONDS and beat >= since}
+    missing = {"SENSOR", "QUEUED_RUN_COORDINATOR"} - fresh
+    if missing:
+        ages = {name: round(now - beat) for name, beat in beats.items()}
+        raise Unhealthy(f"no fresh heartbeat of {', '.join(sorted(missing))}; in seconds ago: {ages}")
+
+
+def _started() -> float:
+    """When process 1 started, in seconds since 1970."""
+    ticks = int(Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19])
+    since_boot = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - since_boot
 
 
 def gate() -> None:
@@ -98,6 +128,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "webserver": webserver,
     "code-server": code_server,
     "daemon": daemon,
+    "daemon-alive": daemon_alive,
     "gate": gate,
     "storage-keeper": storage_keeper,
 }

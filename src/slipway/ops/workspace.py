@@ -38,16 +38,34 @@ def addresses(platform: Platform, env: Mapping[str, str]) -> dict[str, Address]:
     """
     match env.get("SLIPWAY_RUNTIME", "process"):
         case "docker":
+            return {name: (server_name(name), CONTAINER_PORT) for name in platform.code_locations}
+        case "kubernetes":
+            project = env.get("SLIPWAY_PROJECT")
+            if not project:
+                raise UserError(
+                    "SLIPWAY_PROJECT does not say what the chart's objects are called",
+                    "the chart sets it; take its pods as they are",
+                )
             return {
-                name: (f"code-{name.replace('_', '-')}", CONTAINER_PORT) for name in platform.code_locations
+                name: (f"{project}-{server_name(name)}", CONTAINER_PORT) for name in platform.code_locations
             }
         case "process":
             return _read(address_file(Path(env.get("SLIPWAY_STATE") or ".slipway")), platform)
         case other:
             raise UserError(
-                f"SLIPWAY_RUNTIME is {other!r}, and code servers are found for process and docker only",
-                "unset it, or set it to one of the two",
+                f"SLIPWAY_RUNTIME is {other!r}, and code servers are found for process, docker and kubernetes only",
+                "unset it, or set it to one of the three",
             )
+
+
+def server_name(location: str) -> str:
+    """Name of a code location's server where it runs in a container."""
+    return "code-" + location.replace("_", "-")
+
+
+def in_container(env: Mapping[str, str]) -> bool:
+    """Whether this process has a container of its own: a network, and a root that is read-only."""
+    return env.get("SLIPWAY_RUNTIME") in ("docker", "kubernetes")
 
 
 def address_file(state: Path) -> Path:
@@ -62,11 +80,7 @@ def write(env: Mapping[str, str]) -> Path:
     """
     platform = current(env)
     text = render(platform, addresses(platform, env))
-    folder = Path(
-        tempfile.gettempdir()
-        if env.get("SLIPWAY_RUNTIME") == "docker"
-        else env.get("SLIPWAY_STATE") or ".slipway"
-    )
+    folder = Path(tempfile.gettempdir() if in_container(env) else env.get("SLIPWAY_STATE") or ".slipway")
     file = folder.absolute() / "workspace.yaml"
     draft = file.with_suffix(f".{os.getpid()}")
     draft.write_text(text)

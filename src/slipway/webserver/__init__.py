@@ -1,0 +1,1 @@
+"""The webserver's process: Dagster's UI on the platform's workspace."""
