@@ -33,7 +33,7 @@ from slipway.daemon.landing import LandingDaemon
 from slipway.daemon.retries import OtherRetries
 from slipway.daemon.sensors import WakingSensorDaemon
 from slipway.daemon.sweeper import SweepDaemon
-from slipway.launch import requeue
+from slipway.launch import interrupt, requeue
 
 CHECK_SECONDS = 5
 
@@ -65,7 +65,9 @@ def run(workspace_files: Sequence[str]) -> None:
     except identity.StorageUnreachable as error:
         logging.getLogger("slipway").warning("%s; landings wait until it answers", error.message)
     with DagsterInstance.get() as instance:
-        if again := requeue(instance):
+        with raise_interrupts_as(KeyboardInterrupt):
+            again = requeue(instance)
+        if again:
             logging.getLogger("slipway").info(
                 "queued again, their launch was cut short: %s", ", ".join(again)
             )
@@ -75,7 +77,10 @@ def run(workspace_files: Sequence[str]) -> None:
             gen_daemons=daemons,
             code_server_log_level="warning",
         ) as controller:
-            keep(controller)
+            try:
+                keep(controller)
+            finally:
+                interrupt(instance)
 
 
 def keep(controller: DagsterDaemonController) -> NoReturn:

@@ -154,7 +154,7 @@ def _tags(
     run = record.dagster_run
     if BATCH_TAG in run.tags and record.end_time and time.time() - record.end_time > RETRY_WAIT_SECONDS:
         raise NotRetried("the sensor of its landing has waited long enough, and gone on")
-    successor = launcher.successor(decided)
+    successor = launcher.successor(decided, run.tags)
     if not should_retry(run, instance):
         raise NotRetried("its backfill is over")
     try:

@@ -19,3 +19,11 @@ def requeue(instance: DagsterInstance) -> list[str]:
 
     launcher = instance.run_launcher
     return launcher.requeue() if isinstance(launcher, SlipwayRunLauncher) else []
+
+
+def interrupt(instance: DagsterInstance) -> None:
+    """This process ends: launches that wait for an engine that is away wait no longer, and are begun by the next."""
+    from slipway.launch.launcher import SlipwayRunLauncher
+
+    if isinstance(instance.run_launcher, SlipwayRunLauncher):
+        instance.run_launcher.interrupt()

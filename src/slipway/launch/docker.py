@@ -5,7 +5,7 @@ The body of a create request is built by a pure function and has no key that the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import cached_property
@@ -23,10 +23,11 @@ from slipway.launch.adapter import (
     EngineUnreachable,
     Host,
     Phase,
+    Surroundings,
     WorkerState,
     WorkOrder,
 )
-from slipway.launch.environment import environment_list
+from slipway.launch.local import LocalAdapter, plain
 
 USER = "10001:10001"
 SCRATCH = "/tmp"  # noqa: S108 - a volume of the container's own
@@ -49,7 +50,7 @@ def create_body(order: WorkOrder, *, project: str, network: str) -> dict[str, An
     return {
         "Image": order.image,
         "Cmd": [order.python, "-m", "slipway.worker", order.arguments],
-        "Env": environment_list(order),
+        "Env": [f"{name}={value}" for name, value in sorted(plain(order.env).items())],
         "Labels": {
             "slipway.project": project,
             "slipway.kind": "run",
@@ -83,11 +84,11 @@ def _duckdb_mount(location: str, project: str) -> dict[str, str]:
     }
 
 
-class DockerAdapter:
+class DockerAdapter(LocalAdapter):
     """Containers of one project on the engine behind `DOCKER_HOST`."""
 
     def __init__(self, env: Mapping[str, str], project: str, network: str) -> None:
-        self._env = env
+        super().__init__(env)
         self._project = project
         self._network = network
 
@@ -118,9 +119,19 @@ class DockerAdapter:
             info = self._api.info()
         return Host(Decimal(info["NCPU"]), info["MemTotal"])
 
-    def base_environment(self) -> dict[str, str]:
-        """A container inherits nothing of this machine; the image's own HOME is read-only."""
-        return {"HOME": SCRATCH}
+    def surroundings(self, run_id: str, location: str) -> Surroundings:
+        """A container inherits nothing of this machine; the image's own HOME is read-only.
+
+        The location's volume is mounted at one place in every container that has it; no container has another's.
+        """
+        return Surroundings(
+            runtime="docker",
+            scratch=SCRATCH,
+            duckdb_folder=duckdb_file.CONTAINER_FOLDER,
+            base={"HOME": SCRATCH},
+            bundled=self._bundled,
+            aws=self._aws,
+        )
 
     def scratch(self, run_id: str) -> str:
         """An anonymous volume, for a tmpfs would count as the run's memory."""
@@ -129,10 +140,6 @@ class DockerAdapter:
     def accounts(self) -> bool:
         """A container has a control group of its own."""
         return True
-
-    def duckdb_folder(self, location: str) -> str:
-        """Where the location's volume is mounted; no container has another location's."""
-        return duckdb_file.CONTAINER_FOLDER
 
     def start(self, order: WorkOrder) -> str:
         """Create and start the container. An earlier launch's own container is started, or left running."""
@@ -202,16 +209,20 @@ class DockerAdapter:
                 if error.status_code != 409:
                     raise
 
-    def exited(self) -> Iterable[str]:
-        """Runs of this project whose containers do not run."""
+    def workers(self) -> Mapping[str, Phase]:
+        """The containers of this project's runs."""
         labels = [f"slipway.project={self._project}", "slipway.kind=run"]
         with _engine_errors():
             containers = self._api.containers(all=True, filters={"label": labels})
-        return [
-            container["Labels"]["dagster/run_id"]
+        return {
+            container["Labels"]["dagster/run_id"]: _PHASES.get(container["State"], Phase.RUNNING)
             for container in containers
-            if container["State"] in ("created", "exited", "dead")
-        ]
+            if container["State"] != "removing"
+        }
+
+
+_PHASES = {"created": Phase.WAITING, "exited": Phase.EXITED, "dead": Phase.EXITED}
+"""By the states of containers; in all others they run."""
 
 
 @contextmanager

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from slipway.config import duckdb_file
-from slipway.config.connections import resolve
 from slipway.config.errors import UserError
-from slipway.config.model import EnvReference, FileReference, Platform, Reference, SecretReference, Storage
-from slipway.launch.adapter import WorkOrder
+from slipway.config.model import (
+    EnvReference,
+    FileReference,
+    Platform,
+    Reference,
+    SecretReference,
+    Storage,
+)
+from slipway.launch.adapter import Surroundings, Value
 from slipway.profiles import ResolvedProfile
+
+V = TypeVar("V", str, Value)
 
 BUNDLED = (
     "SLIPWAY_POSTGRES_URL",
@@ -26,31 +34,42 @@ RUN_METADATA = "SLIPWAY_RUN_METADATA"
 """JSON object that the instance's storage adds to the metadata of each of the run's materialisations."""
 
 _REFERENCES = (EnvReference, FileReference, SecretReference)
+_OF_SERVICES = {("concurrency",), ("kubernetes",), ("defaults", "start_timeout")}
+"""What no run reads."""
 
 
-def portable_platform(platform: Platform, env: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+def portable_platform(platform: Platform, resolve: Callable[[Reference], V]) -> tuple[str, dict[str, V]]:
     """platform.yaml as JSON that means the same in another place, and the variables that it then refers to.
 
     Every reference becomes one to a variable of our own name, whose value is resolved here: a file of this
     machine is not on the other, and a user's `AWS_ACCESS_KEY_ID` must not become a run's ambient credentials.
-    The environments of code locations are left out, since no location may see another's.
+    The environments of code locations are left out, since no location may see another's, and so is what only the
+    platform's own services read: a location's image with an older Slipway would not know all of its keys.
+
+    Args:
+        platform: the platform.
+        resolve: what a reference stands for.
 
     Raises:
         UserError: a reference has no value here.
     """
-    values: dict[str, str] = {}
+    values: dict[str, V] = {}
 
     def portable(node: Any, path: tuple[str, ...]) -> Any:
         if isinstance(node, _REFERENCES):
             name = "_".join(("SLIPWAY_SECRET", *path)).upper()
-            values[name] = _resolve(node, env, ".".join(path))
+            values[name] = _resolved(node, resolve, ".".join(path))
             return {"env": name}
         if isinstance(node, dict):
             return {key: portable(value, (*path, key)) for key, value in node.items()}
         fields = getattr(type(node), "model_fields", None)
         if fields is None:
             return node
-        given = {name: getattr(node, name) for name in fields if name in node.model_fields_set}
+        given = {
+            name: getattr(node, name)
+            for name in fields
+            if name in node.model_fields_set and (*path, name) not in _OF_SERVICES
+        }
         return {
             fields[name].alias or name: portable(value, (*path, name))
             for name, value in given.items()
@@ -68,7 +87,9 @@ def portable_platform(platform: Platform, env: Mapping[str, str]) -> tuple[str, 
     return json.dumps(portable(bare, ()), separators=(",", ":")), values
 
 
-def location_environment(platform: Platform, location: str, env: Mapping[str, str]) -> dict[str, str]:
+def location_environment(
+    platform: Platform, location: str, resolve: Callable[[Reference], V]
+) -> dict[str, str | V]:
     """The environment that platform.yaml gives to a location, with its references resolved.
 
     Raises:
@@ -77,14 +98,14 @@ def location_environment(platform: Platform, location: str, env: Mapping[str, st
     return {
         name: value
         if isinstance(value, str)
-        else _resolve(value, env, f"code_locations.{location}.env.{name}")
+        else _resolved(value, resolve, f"code_locations.{location}.env.{name}")
         for name, value in platform.code_locations[location].env.items()
     }
 
 
-def _resolve(reference: Reference, env: Mapping[str, str], key: str) -> str:
+def _resolved(reference: Reference, resolve: Callable[[Reference], V], key: str) -> V:
     try:
-        return resolve(reference, env)
+        return resolve(reference)
     except UserError as error:
         raise UserError(f"{key}: {error.message}", error.hint) from error
 
@@ -104,48 +125,38 @@ def run_environment(
     platform: Platform,
     location: str,
     profile: ResolvedProfile,
-    env: Mapping[str, str],
-    *,
-    base: Mapping[str, str],
-    scratch: str,
-    duckdb_folder: str,
-) -> dict[str, str]:
+    resolve: Callable[[Reference], Value],
+    surroundings: Surroundings,
+) -> dict[str, Value]:
     """All of a run's environment; later sources win: machine, AWS, location, profile, then Slipway's own.
 
     Args:
         platform: the platform as configured now.
         location: the run's code location.
-        profile: the run's profile, fitted to the host.
-        env: the launcher's own environment, in which references are resolved.
-        base: what the runtime's adapter adds.
-        scratch: the run's scratch folder, as the run sees it.
-        duckdb_folder: the folder of the location's DuckDB file, as the run sees it.
+        profile: the run's profile, as it is launched.
+        resolve: how a run is given what a reference stands for.
+        surroundings: what the runtime gives.
 
     Raises:
         UserError: a reference has no value.
     """
-    inline, secrets = portable_platform(platform, env)
+    inline, secrets = portable_platform(platform, resolve)
     default = platform.storage.get("default", Storage())
     file = platform.code_locations[location].duckdb_file
     return {
-        **base,
+        **surroundings.base,
         "AWS_DEFAULT_REGION": default.region,
-        **ambient_aws(platform, env),
-        **location_environment(platform, location, env),
-        "DUCKDB_TEMP_DIRECTORY": f"{scratch}/duckdb",
+        **ambient_aws(platform, surroundings.aws),
+        **location_environment(platform, location, resolve),
+        "DUCKDB_TEMP_DIRECTORY": f"{surroundings.scratch}/duckdb",
         **profile.env,
-        **{name: env[name] for name in BUNDLED if name in env},
+        **surroundings.bundled,
         **secrets,
-        "SLIPWAY_RUNTIME": env["SLIPWAY_RUNTIME"],
+        "SLIPWAY_RUNTIME": surroundings.runtime,
         "SLIPWAY_LOCATION": location,
         "SLIPWAY_PLATFORM_JSON": inline,
-        "SLIPWAY_SCRATCH": scratch,
-        **({duckdb_file.VARIABLE: f"{duckdb_folder}/{file}"} if file else {}),
+        "SLIPWAY_SCRATCH": surroundings.scratch,
+        **({duckdb_file.VARIABLE: f"{surroundings.duckdb_folder}/{file}"} if file else {}),
         RUN_METADATA: json.dumps(profile.tags()),
-        "TMPDIR": scratch,
+        "TMPDIR": surroundings.scratch,
     }
-
-
-def environment_list(order: WorkOrder) -> list[str]:
-    """The environment in the form that container engines take, in a stable order."""
-    return [f"{name}={value}" for name, value in sorted(order.env.items())]

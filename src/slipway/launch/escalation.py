@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from slipway import profiles
@@ -21,6 +21,14 @@ ATTEMPT_TAG = "slipway/oom_retry"
 
 RETRY_NUMBER_TAG = "dagster/retry_number"
 """Only runs that Dagster's retry machinery made have it; a person's re-execution begins anew."""
+
+
+Adjust = Callable[[ResolvedProfile], ResolvedProfile]
+"""What a run's own tags make of a profile."""
+
+
+def _as_it_is(profile: ResolvedProfile) -> ResolvedProfile:
+    return profile
 
 
 class NotRetried(Exception):
@@ -60,17 +68,24 @@ def renewed(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def decide(
-    platform: Platform, profile: ResolvedProfile, host: Host, before: Chain, max_retries: int
+    platform: Platform,
+    profile: ResolvedProfile,
+    host: Host | None,
+    before: Chain,
+    max_retries: int,
+    *,
+    adjust: Adjust = _as_it_is,
 ) -> Escalation:
     """What is done when a run with this profile, fitted to the host, is out of memory.
 
     Args:
         platform: the platform.
         profile: the run's profile.
-        host: where runs are launched.
+        host: where all runs are launched, if that is one machine.
         before: the retries that led to the run.
         max_retries: what `dagster/max_retries` allows. The two do not add up: retries of both kinds together are
             at most the larger of the two numbers.
+        adjust: what the run's tags, which a retry has too, make of a profile.
     """
     most = profile.max_oom_retries if before.most is None else before.most
     so_far = Escalation(None, before.number, most, before.retries)
@@ -83,7 +98,7 @@ def decide(
     if before.retries >= max(max_retries, most):
         return _no(so_far, f"it is not retried on '{profile.on_oom}': it was retried {before.retries} times")
     try:
-        larger = successor(platform, profile.on_oom, profile, host)
+        larger = successor(platform, profile.on_oom, profile, host, adjust=adjust)
     except NotRetried as error:
         return _no(so_far, f"it is not retried: {error}")
     return Escalation(larger.name, before.number, most, before.retries)
@@ -93,8 +108,15 @@ def _no(so_far: Escalation, why: str) -> Escalation:
     return Escalation(None, so_far.number, so_far.most, so_far.retries, why)
 
 
-def successor(platform: Platform, name: str, profile: ResolvedProfile, host: Host) -> ResolvedProfile:
-    """The profile to retry on, as this host can give it.
+def successor(
+    platform: Platform,
+    name: str,
+    profile: ResolvedProfile,
+    host: Host | None,
+    *,
+    adjust: Adjust = _as_it_is,
+) -> ResolvedProfile:
+    """The profile to retry on, as this host, if it is one, can give it.
 
     Raises:
         NotRetried: it is gone, cannot be had on this host, or gives no more memory there.
@@ -104,13 +126,13 @@ def successor(platform: Platform, name: str, profile: ResolvedProfile, host: Hos
             f"profile '{name}', the on_oom of '{profile.name}', is not in platform.yaml any more"
         )
     try:
-        larger, _ = fit(profiles.resolve(platform, "", run_tag=name), host)
+        larger, _ = fit(adjust(profiles.resolve(platform, "", run_tag=name)), host)
     except UserError as error:
         raise NotRetried(error.message) from error
     if larger.limits.memory <= profile.limits.memory:
         raise NotRetried(
             f"profile '{name}', the on_oom of '{profile.name}', gives {readable(larger.limits.memory)} of memory"
-            f" on this host, which is no more"
+            f"{'' if host is None else ' on this host'}, which is no more"
         )
     return larger
 

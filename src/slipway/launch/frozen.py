@@ -52,7 +52,7 @@ class Escalation:
 
 @dataclass(frozen=True)
 class Frozen:
-    """The profile of one run, fitted to the host it was launched on."""
+    """The profile of one run, as it was launched."""
 
     run_id: str
     profile: ResolvedProfile
@@ -104,9 +104,9 @@ def requested(tags: Mapping[str, str], run_id: str) -> str | None:
     return name
 
 
-def next_larger(platform: Platform, memory: int, host: Host) -> str | None:
-    """The profile with the smallest memory limit above so many bytes that this host could launch."""
-    if memory >= host.memory:
+def next_larger(platform: Platform, memory: int, host: Host | None) -> str | None:
+    """The profile with the smallest memory limit above so many bytes that this host, if it is one, could launch."""
+    if host is not None and memory >= host.memory:
         return None
     resolved = (
         profiles.resolve(platform, "", run_tag=name) for name in platform.infrastructure.resource_profiles
@@ -114,17 +114,21 @@ def next_larger(platform: Platform, memory: int, host: Host) -> str | None:
     fitting = (
         (profile.limits.memory, profile.name)
         for profile in resolved
-        if profile.limits.memory > memory and (profile.requests.memory or 0) <= host.memory
+        if profile.limits.memory > memory and (host is None or (profile.requests.memory or 0) <= host.memory)
     )
     return min(fitting, default=(0, None))[1]
 
 
-def fit(profile: ResolvedProfile, host: Host) -> tuple[ResolvedProfile, list[str]]:
+def fit(profile: ResolvedProfile, host: Host | None) -> tuple[ResolvedProfile, list[str]]:
     """The profile with limits that the host has, and a warning for each that was lowered.
+
+    Without a host it stays as it is: a cluster schedules by requests, holds any limit, and says what it cannot place.
 
     Raises:
         UserError: the profile is sure to need more memory than there is.
     """
+    if host is None:
+        return profile, []
     if profile.requests.memory is not None and profile.requests.memory > host.memory:
         raise UserError(
             f"profile '{profile.name}' requests {readable(profile.requests.memory)} of memory,"

@@ -4,47 +4,43 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher, MetadataValue
-from dagster._core.events import DagsterEvent, EngineEventData
+from dagster._core.events import EngineEventData
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
-from dagster._core.storage.dagster_run import DagsterRunStatus, RunsFilter
+from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
-from slipway import config
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
 from slipway.config.presence import is_development
 from slipway.launch import diagnosis, escalation, frozen, runtimes
-from slipway.launch.adapter import LOG_LINES, Adapter, EngineUnreachable, Phase, WorkerState, WorkOrder
+from slipway.launch.adapter import LOG_LINES, Adapter, EngineUnreachable, Phase, WorkOrder
 from slipway.launch.environment import run_environment
+from slipway.launch.launches import Interrupted, Launches
 from slipway.launch.selection import Wishes, choose, location_of, wishes
+from slipway.launch.sweeping import Sweeper
 from slipway.memory import exhaustion
 from slipway.profiles import ResolvedProfile
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-PATIENCE_SECONDS = 20
-"""How long a launch waits for an engine that does not answer."""
 
 
 class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     """Launches each run in a worker of its own, with the limits of its resource profile.
 
     The profile is resolved once, when the run is launched, and frozen in the run's tags. `SLIPWAY_RUNTIME`
-    says what a worker is: a process or a container.
+    says what a worker is: a process, a container or a pod.
     """
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
+        self._launches = Launches()
         super().__init__()  # type: ignore[no-untyped-call]
 
     @property
@@ -68,7 +64,11 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
 
     @cached_property
     def _adapter(self) -> Adapter:
-        return runtimes.adapter(os.environ, on_exit=self._settle_quietly)
+        return runtimes.adapter(os.environ, on_exit=lambda run_id: self._sweeper.settle(run_id))
+
+    @cached_property
+    def _sweeper(self) -> Sweeper:
+        return Sweeper(self._instance, self._adapter, self._launches)
 
     # Launching
 
@@ -76,23 +76,29 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         """Start the run's worker. What the user must mend fails the run with that as its reason."""
         run = context.dagster_run
         try:
-            self._launch(context)
+            with self._launches.launching(run.run_id):
+                self._launch(context)
         except (UserError, EngineUnreachable) as error:
             self._instance.report_run_failed(run, f"The run was not launched. {error}")
+        except Interrupted:
+            # It has no worker, so the next daemon queues it again.
+            log.info("run %s: the daemon ends before it could be launched", run.run_id)
 
     def _launch(self, context: LaunchRunContext) -> None:
         run = context.dagster_run
-        platform = config.current()
+        platform = self._adapter.platform()
         location = location_of(context)
         if location not in platform.code_locations:
             known = ", ".join(sorted(platform.code_locations)) or "none"
             raise UserError(f"code location '{location}' is not in platform.yaml; it has: {known}")
-        decided, warnings = self._decide(context, platform, location)
+        decided, told = self._decide(context, platform, location)
         self._instance.add_run_tags(run.run_id, {**decided.tags(), **escalation.renewed(run.tags)})
-        for warning in warnings:
-            self._instance.report_engine_event(f"Warning: {warning}", run)
+        for sentence in told:
+            self._instance.report_engine_event(sentence, run)
         order = self._order(run, platform, location, decided)
-        worker = _patiently(lambda: self._adapter.start(order))
+        worker = self._launches.patiently(lambda: self._start(order))
+        if worker is None:
+            return
         tags = decided.profile.tags()
         number, most = decided.escalation.number, decided.escalation.most
         retry = f", retry {number} of {most} for want of memory" if number else ""
@@ -107,11 +113,18 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                     **{
                         key: MetadataValue.text(value)
                         for key, value in sorted(order.env.items())
-                        if key.startswith("DUCKDB_")
+                        if key.startswith("DUCKDB_") and isinstance(value, str)
                     },
                 }
             ),
         )
+
+    def _start(self, order: WorkOrder) -> str | None:
+        """Start the worker, unless somebody has canceled the run meanwhile."""
+        run = self._instance.get_run_by_id(order.run_id)
+        if run is None or run.is_finished or run.status is DagsterRunStatus.CANCELING:
+            return None
+        return self._adapter.start(order)
 
     def _decide(
         self, context: LaunchRunContext, platform: Platform, location: str
@@ -123,12 +136,21 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         chain = escalation.chain(run.tags)
         # A retry's profile is its own, also where it is the one that the job names.
         wished = Wishes() if chain.number else wishes(context)
-        profile = choose(platform, location, frozen.requested(run.tags, run.run_id), wished)
-        host = _patiently(self._adapter.host)
+        chosen = choose(platform, location, frozen.requested(run.tags, run.run_id), wished)
+        profile, told = self._adapter.adjusted(chosen, run.tags)
+        host = self._launches.patiently(self._adapter.host)
         fitted, warnings = frozen.fit(profile, host)
         larger = frozen.next_larger(platform, fitted.limits.memory, host)
-        after = escalation.decide(platform, fitted, host, chain, self._max_retries(run))
-        return frozen.Frozen(run.run_id, fitted, larger, after), warnings
+        after = escalation.decide(
+            platform, fitted, host, chain, self._max_retries(run), adjust=self._adjusting(run.tags)
+        )
+        return frozen.Frozen(run.run_id, fitted, larger, after), [
+            *told,
+            *(f"Warning: {warning}" for warning in warnings),
+        ]
+
+    def _adjusting(self, tags: Mapping[str, str]) -> escalation.Adjust:
+        return lambda profile: self._adapter.adjusted(profile, tags)[0]
 
     def _max_retries(self, run: DagsterRun) -> int:
         """What Dagster itself would allow."""
@@ -166,10 +188,8 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
                     platform,
                     location,
                     decided.profile,
-                    os.environ,
-                    base=self._adapter.base_environment(),
-                    scratch=self._adapter.scratch(run.run_id),
-                    duckdb_folder=self._adapter.duckdb_folder(location),
+                    self._adapter.resolver(platform),
+                    self._adapter.surroundings(run.run_id, location),
                 ),
                 exhaustion.VARIABLE: diagnosis.prospect(
                     decided, accounted=self._adapter.accounts()
@@ -177,16 +197,23 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             },
             profile=decided.profile,
             has_duckdb_file=code.duckdb_file is not None,
+            tags=run.tags,
+            platform=platform,
         )
 
     # Terminating
 
     def terminate(self, run_id: str) -> bool:
-        """End the run: its worker is asked, given time to upload its logs, and then killed."""
+        """End the run: its worker is asked, given time to upload its logs, and then killed.
+
+        Where this service may not do so, the daemon's next sweep does.
+        """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
         self._instance.report_run_canceling(run)
+        if not self._adapter.stops_anywhere():
+            return True
         had_worker = self._adapter.stop(run_id)
         run = self._reload(run_id)
         if run is not None and not run.is_finished:
@@ -209,7 +236,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             # Monitoring fails a run whose health is unknown, and this one may be well.
             log.warning("run %s: %s", run.run_id, error)
             return CheckRunHealthResult(WorkerStatus.RUNNING, str(error), transient=True)
-        if state.phase in (Phase.WAITING, Phase.RUNNING):
+        if state.phase in (Phase.WAITING, Phase.PENDING, Phase.RUNNING):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         if state.phase is Phase.ABSENT and frozen.read(run.tags, run.run_id) is None:
             # Dagster's own commands, such as `dagster job execute`, run it in their process.
@@ -219,7 +246,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             return CheckRunHealthResult(WorkerStatus.SUCCESS)
         decided = frozen.read(run.tags, run.run_id)
         if state.out_of_memory:
-            self._note_out_of_memory(current, decided)
+            self._sweeper.note_out_of_memory(current, decided)
         return CheckRunHealthResult(WorkerStatus.FAILED, diagnosis.ended(state, decided))
 
     def get_run_worker_debug_info(
@@ -238,8 +265,12 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
 
     # Escalating
 
-    def successor(self, decided: frozen.Frozen) -> ResolvedProfile:
+    def successor(self, decided: frozen.Frozen, tags: Mapping[str, str]) -> ResolvedProfile:
         """The profile on which a run that was out of memory is retried, as platform.yaml and the host are now.
+
+        Args:
+            decided: what was frozen when the run was launched.
+            tags: the run's, which its retry has too.
 
         Raises:
             NotRetried: there is none any more.
@@ -247,7 +278,11 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             EngineUnreachable: it cannot be told now.
         """
         return escalation.successor(
-            config.current(), str(decided.escalation.successor), decided.profile, self._adapter.host()
+            self._adapter.platform(),
+            str(decided.escalation.successor),
+            decided.profile,
+            self._adapter.host(),
+            adjust=self._adjusting(tags),
         )
 
     def scratch(self, run_id: str) -> str:
@@ -261,86 +296,15 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
 
         Call it before anything launches runs. Ids of the runs that were put back.
         """
-        starting = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING]))
-        lost = [run for run in starting if self._has_no_worker(run.run_id)]
-        for run in lost:
-            self._instance.report_engine_event(
-                "The daemon ended while it launched this run; queued again.", run
-            )
-            self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
-        return [run.run_id for run in lost]
-
-    def _has_no_worker(self, run_id: str) -> bool:
-        try:
-            phase = _patiently(lambda: self._adapter.state(run_id)).phase
-        except EngineUnreachable as error:
-            log.warning("run %s: %s", run_id, error)
-            return False
-        return phase in (Phase.ABSENT, Phase.WAITING)
+        return self._sweeper.requeue()
 
     def sweep(self) -> None:
-        """Settle every run whose worker ended: fail it if it is not over, note an OOM kill, remove what is left."""
-        try:
-            ended = list(self._adapter.exited())
-        except EngineUnreachable as error:
-            log.warning("%s", error)
-            return
-        for run_id in ended:
-            self._settle_quietly(run_id)
+        """Settle the runs whose workers ended or do not start, end what was canceled, and clear up."""
+        self._sweeper.sweep()
 
-    def _settle_quietly(self, run_id: str) -> None:
-        try:
-            self._settle(run_id)
-        except Exception:
-            log.exception("run %s could not be settled; the next sweep tries again", run_id)
-
-    def _settle(self, run_id: str) -> None:
-        state = self._adapter.state(run_id)
-        if state.phase is Phase.RUNNING:
-            return
-        run = self._reload(run_id)
-        if run is not None:
-            decided = frozen.read(run.tags, run_id)
-            if not run.is_finished and state.phase is Phase.WAITING:
-                return
-            if not run.is_finished:
-                self._finish(run, state, decided)
-            elif (
-                state.out_of_memory
-                and run.status is DagsterRunStatus.FAILURE
-                and exhaustion.state(run.tags, run_id) is None
-            ):
-                # Its own processes could not see why: an image without our storage, or without its cgroup.
-                self._note_out_of_memory(run, decided)
-                self._instance.report_engine_event(diagnosis.out_of_memory(decided, state.peak), run)
-        self._adapter.remove(run_id)
-
-    def _note_out_of_memory(self, run: DagsterRun, decided: frozen.Frozen | None) -> None:
-        """Tag the run with what becomes of it."""
-        if decided is not None and run.status is not DagsterRunStatus.CANCELING:
-            self._instance.add_run_tags(run.run_id, exhaustion.state_tags(decided.escalation.state))
-
-    def _finish(self, run: DagsterRun, state: WorkerState, decided: frozen.Frozen | None) -> None:
-        if run.status is DagsterRunStatus.CANCELING:
-            self._instance.report_run_canceled(run)
-            return
-        message = diagnosis.ended(state, decided)
-        if state.out_of_memory:
-            self._note_out_of_memory(run, decided)
-        logs = self._adapter.logs(run.run_id)
-        self._instance.report_run_failed(run, f"{message}\nIts last lines:\n{logs}" if logs else message)
+    def interrupt(self) -> None:
+        """Launches that wait for the engine do so no longer: this process ends."""
+        self._launches.end()
 
     def _reload(self, run_id: str) -> DagsterRun | None:
         return self._instance.get_run_by_id(run_id)
-
-
-def _patiently(action: Callable[[], T]) -> T:
-    """Try again for a while: a gate that is restarted costs the runs of that moment a wait, not their lives."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return action()
-        except EngineUnreachable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
@@ -23,7 +23,16 @@ from typing import Any
 from slipway.config import duckdb_file
 from slipway.config.errors import UserError
 from slipway.launch import cgroup, processes
-from slipway.launch.adapter import LOG_LINES, STOP_GRACE_SECONDS, Host, Phase, WorkerState, WorkOrder
+from slipway.launch.adapter import (
+    LOG_LINES,
+    STOP_GRACE_SECONDS,
+    Host,
+    Phase,
+    Surroundings,
+    WorkerState,
+    WorkOrder,
+)
+from slipway.launch.local import LocalAdapter, plain
 
 INHERITED = (
     "PATH",
@@ -149,7 +158,7 @@ class Records:
         self.path(record.run_id).unlink(missing_ok=True)
 
 
-class ProcessAdapter:
+class ProcessAdapter(LocalAdapter):
     """Processes on this machine, with their records in the state folder."""
 
     def __init__(self, state: Path, env: Mapping[str, str], on_exit: Callable[[str], None]) -> None:
@@ -160,8 +169,8 @@ class ProcessAdapter:
             env: the launcher's own environment.
             on_exit: called with a run's id when a worker that this adapter started ended.
         """
+        super().__init__(env)
         self._records = Records(state)
-        self._env = env
         self._on_exit = on_exit
         self._exit_codes: dict[str, int] = {}
 
@@ -169,10 +178,21 @@ class ProcessAdapter:
         """This machine's CPUs that this process may use, and its memory."""
         return Host(_cpus(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
-    def base_environment(self) -> dict[str, str]:
-        """Some of the launcher's own environment."""
+    def surroundings(self, run_id: str, location: str) -> Surroundings:
+        """Some of the launcher's own environment, and folders in the state folder.
+
+        That of a location's DuckDB file outlives its runs.
+        """
+        state = self._records.folder.parent
         inherited = {name: self._env[name] for name in INHERITED if name in self._env}
-        return {**inherited, "SLIPWAY_STATE": str(self._records.folder.parent)}
+        return Surroundings(
+            runtime="process",
+            scratch=self.scratch(run_id),
+            duckdb_folder=str(state / "duckdb" / location),
+            base={**inherited, "SLIPWAY_STATE": str(state)},
+            bundled=self._bundled,
+            aws=self._aws,
+        )
 
     def scratch(self, run_id: str) -> str:
         """A folder of the run's own, beside its record."""
@@ -181,10 +201,6 @@ class ProcessAdapter:
     def accounts(self) -> bool:
         """Where a control group can be made for each run."""
         return _hierarchy() is not None
-
-    def duckdb_folder(self, location: str) -> str:
-        """A folder of the location's own in the state folder, which outlives its runs."""
-        return str(self._records.folder.parent / "duckdb" / location)
 
     def start(self, order: WorkOrder) -> str:
         """Start the process, in its cgroup where there is one."""
@@ -209,7 +225,7 @@ class ProcessAdapter:
             launcher_started=processes.started(os.getpid()) or "",
             pid=None,
             started=None,
-            scratch=order.env["SLIPWAY_SCRATCH"],
+            scratch=self.scratch(order.run_id),
             group=None if group is None else _group_as_json(group),
         )
         self._records.write(record)
@@ -229,15 +245,16 @@ class ProcessAdapter:
         return None if hierarchy is None else cgroup.group(hierarchy, order.run_id)
 
     def _spawn(self, order: WorkOrder, group: cgroup.Group | None) -> subprocess.Popen[bytes]:
-        Path(order.env["SLIPWAY_SCRATCH"]).mkdir(mode=0o700, exist_ok=True)
+        env = plain(order.env)
+        Path(env["SLIPWAY_SCRATCH"]).mkdir(mode=0o700, exist_ok=True)
         if order.has_duckdb_file:
-            Path(order.env[duckdb_file.VARIABLE]).parent.mkdir(parents=True, exist_ok=True)
-        path = f"{Path(order.python).parent}{os.pathsep}{order.env.get('PATH', os.defpath)}"
+            Path(env[duckdb_file.VARIABLE]).parent.mkdir(parents=True, exist_ok=True)
+        path = f"{Path(order.python).parent}{os.pathsep}{env.get('PATH', os.defpath)}"
         with self._records.log(order.run_id).open("wb") as output:
             return subprocess.Popen(
                 [order.python, "-m", "slipway.worker", *self._limits(order, group), order.arguments],
                 cwd=order.folder,
-                env={**order.env, "PATH": path},
+                env={**env, "PATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -303,13 +320,20 @@ class ProcessAdapter:
             self._records.remove(record)
         self._exit_codes.pop(run_id, None)
 
-    def exited(self) -> Iterable[str]:
-        """Runs with a record and no living worker, nor anybody about to start one."""
-        return [
-            run_id
-            for run_id in self._records.run_ids()
-            if (record := self._records.read(run_id)) is not None and not record.is_alive
-        ]
+    def workers(self) -> Mapping[str, Phase]:
+        """The runs that have a record, but those that somebody is about to start."""
+        found = {run_id: self._records.read(run_id) for run_id in self._records.run_ids()}
+        return {
+            run_id: _phase(record)
+            for run_id, record in found.items()
+            if record is not None and not (record.pid is None and record.is_alive)
+        }
+
+
+def _phase(record: Record) -> Phase:
+    if record.pid is None:
+        return Phase.WAITING
+    return Phase.RUNNING if record.is_alive else Phase.EXITED
 
 
 def clear(state: Path) -> int:

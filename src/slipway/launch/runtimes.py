@@ -29,10 +29,15 @@ def adapter(env: Mapping[str, str], on_exit: Callable[[str], None]) -> Adapter:
             from slipway.launch.process import ProcessAdapter
 
             return ProcessAdapter(Path(env.get("SLIPWAY_STATE") or ".slipway").absolute(), env, on_exit)
+        case "kubernetes":
+            # So is Kubernetes' client.
+            from slipway.launch.kubernetes import KubernetesAdapter
+
+            return KubernetesAdapter(env)
         case other:
             raise UserError(
-                f"SLIPWAY_RUNTIME is {other!r}; it must be 'process' or 'docker'",
-                "`slipway up` and docker-compose.yml set it; start the services through them",
+                f"SLIPWAY_RUNTIME is {other!r}; it must be 'process', 'docker' or 'kubernetes'",
+                "`slipway up`, docker-compose.yml and the Helm chart set it; start the services through them",
             )
 
 

@@ -88,6 +88,24 @@ def fitted(before: DuckDBSettings, cpu: Decimal, memory: int) -> tuple[DuckDBSet
     return replace(before, memory_limit=memory_limit, threads=threads), warnings
 
 
+def rederived(
+    before: DuckDBSettings, cpu: Decimal, memory: int, scratch: int
+) -> tuple[DuckDBSettings, list[str]]:
+    """The settings under limits that are lower or higher, and a warning for each given one that had to shrink.
+
+    Raises:
+        UserError: the memory limit is too small for a run.
+    """
+    given = {name: value for name, value in before.environment().items() if name in before.given}
+    after, warnings = fitted(settings(cpu, memory, scratch, given), cpu, memory)
+    if after.max_temp_directory_size > scratch:
+        warnings.append(
+            f"DUCKDB_MAX_TEMP_DIRECTORY_SIZE {duckdb.mebibytes(after.max_temp_directory_size)} is more than "
+            f"the scratch: lowered to {duckdb.mebibytes(scratch)}"
+        )
+    return replace(after, max_temp_directory_size=min(after.max_temp_directory_size, scratch)), warnings
+
+
 def largest(several: list[DuckDBSettings]) -> DuckDBSettings:
     """The maximum of each setting; folder and order of rows as the last one that cares has them."""
     folders = [one.temp_directory for one in several if one.temp_directory is not None]

@@ -101,6 +101,28 @@ class ResolvedProfile:
         )
         return capped, warnings + [f"profile '{self.name}': {warning}" for warning in shrunk]
 
+    def with_resources(
+        self,
+        *,
+        cpu: Decimal,
+        memory: int,
+        scratch: int,
+        requested_cpu: Decimal | None,
+        requested_memory: int | None,
+    ) -> tuple[ResolvedProfile, list[str]]:
+        """The profile with other amounts, and a warning for each given setting of DuckDB that does not fit them.
+
+        Raises:
+            UserError: the memory limit is too small for a run.
+        """
+        requests, limits = Requests(requested_cpu, requested_memory), Limits(cpu, memory, scratch)
+        if limits == self.limits:
+            return replace(self, requests=requests), []
+        settings, warnings = duckdb.rederived(self.duckdb, cpu, memory, scratch)
+        return replace(self, requests=requests, limits=limits, duckdb=settings), [
+            f"profile '{self.name}': {warning}" for warning in warnings
+        ]
+
     def tags(self) -> dict[str, str]:
         """The profile as run tags for people: amounts as quantities, DuckDB's in DuckDB's grammar."""
         variables = self.duckdb.environment()

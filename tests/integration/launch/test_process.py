@@ -251,7 +251,7 @@ def test_what_a_launcher_made_and_could_not_start_is_cleared(tmp_path: Path):
     records.scratch("unstarted").mkdir()
     adapter = process.ProcessAdapter(tmp_path, {}, on_exit=print)
     assert adapter.state("unstarted").phase is Phase.WAITING
-    assert list(adapter.exited()) == ["unstarted"]
+    assert adapter.workers() == {"unstarted": Phase.WAITING}
     assert process.clear(tmp_path) == 0
     assert list(tmp_path.iterdir()) == []
     assert group is None or not group.memory.exists()

@@ -104,5 +104,5 @@ def test_what_the_services_must_set_is_named():
 
 
 def test_an_unknown_runtime_names_the_known_ones():
-    with pytest.raises(UserError, match="'podman'; it must be 'process' or 'docker'"):
+    with pytest.raises(UserError, match="'podman'; it must be 'process', 'docker' or 'kubernetes'"):
         adapter({"SLIPWAY_RUNTIME": "podman"}, on_exit=print)

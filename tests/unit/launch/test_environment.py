@@ -1,13 +1,17 @@
 """The environment of a run: its location's own, the platform in portable form, and nothing of others."""
 
 import json
+from functools import partial
 
 import pytest
 
 from slipway import config
+from slipway.config import connections
 from slipway.config.errors import UserError
 from slipway.config.loader import parse
+from slipway.launch.adapter import SecretKey, Surroundings
 from slipway.launch.environment import (
+    BUNDLED,
     RUN_METADATA,
     ambient_aws,
     location_environment,
@@ -64,10 +68,20 @@ def platform(tmp_path):
 
 
 def environment(platform, env=ENV, location="one"):
-    profile = resolve(platform, location)
-    return run_environment(
-        platform, location, profile, env, base={"HOME": "/tmp"}, scratch="/tmp", duckdb_folder="/files"
+    surroundings = Surroundings(
+        runtime="docker",
+        scratch="/tmp",
+        duckdb_folder="/files",
+        base={"HOME": "/tmp"},
+        bundled={name: env[name] for name in BUNDLED if name in env},
+        aws={name: value for name, value in env.items() if name.startswith("AWS_")},
     )
+    profile = resolve(platform, location)
+    return run_environment(platform, location, profile, here(env), surroundings)
+
+
+def here(env):
+    return partial(connections.resolve, env=env)
 
 
 def test_a_location_gets_its_own_values_and_no_other_gets_them(platform):
@@ -119,9 +133,9 @@ def test_ambient_credentials_reach_a_run_where_a_storage_has_none(platform):
 def test_a_reference_without_a_value_is_named_by_its_key(platform):
     env = {name: value for name, value in ENV.items() if name != "ONE_TOKEN"}
     with pytest.raises(UserError, match=r"code_locations\.one\.env\.TOKEN: .*ONE_TOKEN"):
-        location_environment(platform, "one", env)
+        location_environment(platform, "one", here(env))
     with pytest.raises(UserError, match=r"postgres\.user: .*PGUSER"):
-        portable_platform(platform, {})
+        portable_platform(platform, here({}))
 
 
 def test_another_locations_missing_value_is_not_this_ones_concern(platform):
@@ -152,3 +166,22 @@ def test_materialisations_are_told_the_profile_in_words(platform):
     assert told["slipway/memory"] == "1Gi"
     assert "slipway/frozen" not in told
     assert run_metadata.VARIABLE == RUN_METADATA
+
+
+def test_what_only_the_services_read_does_not_go_into_runs(platform):
+    """The Slipway in a location's image may be older than these keys."""
+    text = """
+concurrency: {max_concurrent_runs: 9}
+kubernetes: {imageRegistry: mirror.example.com}
+defaults: {profile: default, start_timeout: 60}
+"""
+    inline, _ = portable_platform(parse(text, "platform.yaml"), here({}))
+    assert json.loads(inline) == {"defaults": {"profile": "default"}, "code_locations": {}}
+
+
+def test_a_value_that_the_launcher_does_not_know_stays_a_reference(platform):
+    inline, values = portable_platform(platform, lambda reference: SecretKey("s", str(reference)))
+    assert json.loads(inline)["postgres"]["user"] == {"env": "SLIPWAY_SECRET_POSTGRES_USER"}
+    assert values["SLIPWAY_SECRET_POSTGRES_USER"] == SecretKey("s", "env='PGUSER'")
+    found = location_environment(platform, "one", lambda reference: SecretKey("s", reference.env))
+    assert (found["PLAIN"], found["TOKEN"]) == ("value", SecretKey("s", "ONE_TOKEN"))

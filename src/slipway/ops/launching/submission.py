@@ -73,8 +73,7 @@ def check_profile(running: RunningPlatform, target: Target, tags: Mapping[str, s
         )
     wished = selection.wishes_of(target.repository, target.job, target.keys)
     profile = selection.choose(running.platform, target.location, tags.get(PROFILE_TAG), wished)
-    machine = host()
-    return profile if machine is None else frozen.fit(profile, machine)[0]
+    return frozen.fit(profile, host())[0]
 
 
 def submit(

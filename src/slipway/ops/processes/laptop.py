@@ -16,9 +16,10 @@ from typing import Any, Self
 import grpc
 import psycopg2
 
-from slipway.config.connections import postgres_url
+from slipway.config.connections import postgres_url, resolve
 from slipway.config.errors import UserError
 from slipway.config.loader import load
+from slipway.config.model import Reference
 from slipway.embedded import child
 from slipway.embedded.postgres import EmbeddedPostgres
 from slipway.embedded.s3 import REGION, EmbeddedS3
@@ -323,9 +324,12 @@ class Laptop:
             )
         )
 
+    def _resolve(self, reference: Reference) -> str:
+        return resolve(reference, self.env)
+
     def _location_environment(self, target: environments.Environment) -> dict[str, str]:
         """What a code server sees: its own location's variables and none of another's, nor the user's secrets."""
-        inline, secrets = portable_platform(self.platform, self.env)
+        inline, secrets = portable_platform(self.platform, self._resolve)
         inherited = {
             name: self.env[name]
             for name in (*process.INHERITED, *BUNDLED, "SLIPWAY_RUNTIME", "SLIPWAY_STATE", "TMPDIR")
@@ -334,7 +338,7 @@ class Laptop:
         return {
             **inherited,
             **ambient_aws(self.platform, self.env),
-            **location_environment(self.platform, target.name, self.env),
+            **location_environment(self.platform, target.name, self._resolve),
             **secrets,
             "PATH": f"{target.python.parent}{os.pathsep}{inherited.get('PATH', os.defpath)}",
             "PYTHONUNBUFFERED": "1",
