@@ -61,7 +61,7 @@ def _install(installed: Installed) -> None:
     namespace, *rest = namespace_objects(installed.namespace)
     installed.apply(namespace)
     installed.apply(*rest, *proxy_objects("slipway/platform:0.1.0"))
-    output = installed.run_command("scripts/cluster-up.sh", check=False, timeout=1200)
+    output = installed.run_command("scripts/cluster-up.sh", check=False, timeout=1200, TIMEOUT="4m")
     (installed.folder / "cluster-up.log").write_text(output)
     if "UI:" not in output:
         pytest.fail(f"{output[-6000:]}\n{_state(installed)}", pytrace=False)
