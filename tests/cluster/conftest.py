@@ -61,8 +61,9 @@ def _install(installed: Installed) -> None:
     namespace, *rest = namespace_objects(installed.namespace)
     installed.apply(namespace)
     installed.apply(*rest, *proxy_objects("slipway/platform:0.1.0"))
-    output = installed.run_command("scripts/cluster-up.sh", check=False, timeout=1200, TIMEOUT="4m")
-    (installed.folder / "cluster-up.log").write_text(output)
+    log = installed.folder / "cluster-up.log"
+    installed.run_command("sh", "-c", f"scripts/cluster-up.sh >{log} 2>&1", check=False, TIMEOUT="4m")
+    output = log.read_text()
     if "UI:" not in output:
         pytest.fail(f"{output[-6000:]}\n{_state(installed)}", pytrace=False)
 

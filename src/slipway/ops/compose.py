@@ -144,7 +144,7 @@ def builds(platform: Platform) -> dict[str, Any]:
         "services": {
             "platform": {"image": str(platform.kubernetes.image), "build": platform_build},
             **{
-                service_name(name): {
+                server_name(name): {
                     "image": str(location.image),
                     "build": location_build(_verbatim(_inside(name, location.path)), location),
                 }
