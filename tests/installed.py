@@ -86,6 +86,8 @@ kubernetes:
 """
 """What the tests' platform has beside the repository's: room for many runs on one small node, and profiles that fail."""
 
+PLATFORM_IMAGE = f"slipway/platform:{composed.IMAGE_TAG}"
+
 PROXY = """
 import socket, threading
 def pump(source, target):
@@ -380,6 +382,7 @@ def prepare(checkout: Path, folder: Path) -> None:
             "LOCATION_SECRET": {"secret": {"name": "of-launched", "key": "token"}},
         },
     }
+    platform["kubernetes"] = {"image": {"repository": "slipway/platform", "tag": composed.IMAGE_TAG}}
     path.write_text(yaml.safe_dump(platform, sort_keys=False))
     (folder / "values-of-the-tests.yaml").write_text(VALUES)
     (folder / "docker-compose.override.yml").unlink()
@@ -401,13 +404,13 @@ def namespace_objects(name: str) -> list[dict[str, Any]]:
     ]
 
 
-def proxy_objects(image: str) -> list[dict[str, Any]]:
+def proxy_objects() -> list[dict[str, Any]]:
     """What stands between the daemon and the API server, to be taken away."""
     labels = {"app": "api-proxy"}
     container = {
         "name": "proxy",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
+        "image": PLATFORM_IMAGE,
+        "imagePullPolicy": "Never",
         "command": ["python", "-c", PROXY],
         "resources": {
             "requests": {"cpu": "10m", "memory": "32Mi"},

@@ -60,7 +60,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
 def _install(installed: Installed) -> None:
     namespace, *rest = namespace_objects(installed.namespace)
     installed.apply(namespace)
-    installed.apply(*rest, *proxy_objects("slipway/platform:0.1.0"))
+    installed.apply(*rest, *proxy_objects())
     log = installed.folder / "cluster-up.log"
     installed.run_command("sh", "-c", f"scripts/cluster-up.sh >{log} 2>&1", check=False, TIMEOUT="4m")
     output = log.read_text()
