@@ -53,7 +53,7 @@ class Doomed:
         self.runs = {
             name: installed.launch_job(
                 "launched",
-                "counting",
+                "waiting",
                 tags={
                     "slipway/profile": kind.profile,
                     **({"dagster-k8s/config": json.dumps(kind.pod)} if kind.pod else {}),

@@ -306,6 +306,10 @@ class Installed(Webserver):
 
         return until(running, seconds, lambda: f"no pod of {run_id} runs: {self.messages(run_id)}")
 
+    def run_is_gone(self, run_id: str) -> bool:
+        """Whether neither Job nor pod of a run is left."""
+        return self.get("jobs", f"slipway-run-{run_id}") is None and not self.run_pods(run_id)
+
     def servers(self) -> dict[str, str]:
         """The pods of all services with what tells one start of them from the next."""
         return {

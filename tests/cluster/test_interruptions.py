@@ -23,10 +23,6 @@ def waits(installed: Installed, seconds: float) -> str:
     return run_id
 
 
-def job_is_gone(installed: Installed, run_id: str) -> bool:
-    return installed.get("jobs", f"slipway-run-{run_id}") is None and not installed.run_pods(run_id)
-
-
 def test_an_api_server_that_is_away_for_a_minute_fails_no_run(installed: Installed) -> None:
     long, short = waits(installed, 600), waits(installed, 20)
     servers = installed.servers()
@@ -39,7 +35,7 @@ def test_an_api_server_that_is_away_for_a_minute_fails_no_run(installed: Install
             assert installed.run(long)["status"] == "STARTED", installed.messages(long)
     finally:
         installed.kubectl("scale", "deployment/api-proxy", "--replicas=1")
-    until(lambda: job_is_gone(installed, short), 90, "the finished run's Job is still there")
+    until(lambda: installed.run_is_gone(short), 90, "the finished run's Job is still there")
     assert installed.run(long)["status"] == "STARTED", installed.messages(long)
     assert installed.run(short)["status"] == "SUCCESS"
     assert installed.servers() == servers
@@ -66,7 +62,7 @@ def test_a_drained_run_fails_clearly_keeps_its_log_and_is_retried_where_it_asks(
     failure = installed.failure(run_id)
     assert "interrupted" in failure or "deleted" in failure, failure
     assert installed.log(log_key)["stdout"].endswith("\nand that was all\n")
-    until(lambda: job_is_gone(installed, run_id), 60, "its Job is still there")
+    until(lambda: installed.run_is_gone(run_id), 60, "its Job is still there")
     retry = installed.retry_of(run_id, 90)
     installed.terminate(retry)
     assert installed.finished(retry, 120)["status"] == "CANCELED"
@@ -77,7 +73,7 @@ def test_a_pod_that_is_gone_without_a_word_fails_its_run(installed: Installed) -
     pod = installed.run_pod(run_id)["metadata"]["name"]
     installed.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
     assert installed.finished(run_id, 90)["status"] == "FAILURE"
-    until(lambda: job_is_gone(installed, run_id), 60, "its Job is still there")
+    until(lambda: installed.run_is_gone(run_id), 60, "its Job is still there")
 
 
 def test_a_daemon_that_is_killed_meanwhile_cleans_up_when_it_is_back(installed: Installed) -> None:
@@ -85,11 +81,11 @@ def test_a_daemon_that_is_killed_meanwhile_cleans_up_when_it_is_back(installed: 
     daemon = installed.pod("daemon")["metadata"]["name"]
     installed.kubectl("delete", "pod", daemon, "--grace-period=0", "--force")
     assert installed.finished(ending)["status"] == "SUCCESS"
-    until(lambda: job_is_gone(installed, ending), 120, "the Job of the run that ended is still there")
+    until(lambda: installed.run_is_gone(ending), 120, "the Job of the run that ended is still there")
     assert installed.run(lasting)["status"] == "STARTED", installed.messages(lasting)
     installed.terminate(lasting)
     assert installed.finished(lasting, 90)["status"] == "CANCELED"
-    until(lambda: job_is_gone(installed, lasting), 60, "the Job of the terminated run is still there")
+    until(lambda: installed.run_is_gone(lasting), 60, "the Job of the terminated run is still there")
 
 
 def test_a_pool_holds_across_pods_and_is_freed_when_a_pod_is_deleted(installed: Installed) -> None:

@@ -118,8 +118,7 @@ def test_it_ends_when_terminated_in_the_ui_and_leaves_its_log(installed: Install
     installed.terminate(seen.run_id)
     assert installed.finished(seen.run_id, 60)["status"] == "CANCELED"
     assert "let go" in "\n".join(installed.messages(seen.run_id))
-    until(lambda: not installed.run_pods(seen.run_id), 60, "the pod is still there")
-    assert installed.get("jobs", f"slipway-run-{seen.run_id}") is None
+    until(lambda: installed.run_is_gone(seen.run_id), 60, "its Job or its pod is still there")
 
 
 def test_duckdb_has_the_profiles_settings_inside(surroundings: dict[str, Any]) -> None:
@@ -154,9 +153,7 @@ def test_its_log_is_in_s3_and_can_be_read_in_the_ui(
 
 
 def test_its_job_is_gone_once_its_state_was_read(installed: Installed, surroundings: dict[str, Any]) -> None:
-    run_id = surroundings["run_id"]
-    until(lambda: installed.get("jobs", f"slipway-run-{run_id}") is None, 60, "the Job is still there")
-    until(lambda: not installed.run_pods(run_id), 30, "the pod is still there")
+    until(lambda: installed.run_is_gone(surroundings["run_id"]), 60, "its Job or its pod is still there")
 
 
 def test_a_location_with_a_duckdb_file_keeps_it_on_a_volume_of_its_own(installed: Installed) -> None:

@@ -19,5 +19,4 @@ def test_a_run_that_never_starts_fails_with_the_reason_and_leaves_no_pod(
     failure = installed.messages(run_id)[-1] + installed.failure(run_id)
     for text in DOOMED[kind].says:
         assert text in failure
-    until(lambda: installed.get("jobs", f"slipway-run-{run_id}") is None, 30, "its Job is still there")
-    until(lambda: not installed.run_pods(run_id), 30, "its pod is still there")
+    until(lambda: installed.run_is_gone(run_id), 30, "its Job or its pod is still there")
