@@ -64,6 +64,7 @@ def test_a_drained_run_fails_clearly_keeps_its_log_and_is_retried_where_it_asks(
     assert installed.log(log_key)["stdout"].endswith("\nand that was all\n")
     until(lambda: installed.run_is_gone(run_id), 60, "its Job is still there")
     retry = installed.retry_of(run_id, 90)
+    until(lambda: installed.run(retry)["status"] == "STARTED", 90, "the retry has not begun")
     installed.terminate(retry)
     assert installed.finished(retry, 120)["status"] == "CANCELED"
 
