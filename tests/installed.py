@@ -386,7 +386,10 @@ def prepare(checkout: Path, folder: Path) -> None:
             "LOCATION_SECRET": {"secret": {"name": "of-launched", "key": "token"}},
         },
     }
-    platform["kubernetes"] = {"image": {"repository": "slipway/platform", "tag": composed.IMAGE_TAG}}
+    platform.setdefault("kubernetes", {})["image"] = {
+        "repository": "slipway/platform",
+        "tag": composed.IMAGE_TAG,
+    }
     path.write_text(yaml.safe_dump(platform, sort_keys=False))
     (folder / "values-of-the-tests.yaml").write_text(VALUES)
     (folder / "docker-compose.override.yml").unlink()

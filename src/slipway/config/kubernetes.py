@@ -297,6 +297,23 @@ def merged(default: Any, given: Any) -> Any:
     }
 
 
+class SmokeTest(KubernetesModel):
+    """The file that `slipway smoke-test`, and so `helm test`, lands to see what becomes of it."""
+
+    landing: str = Field(min_length=1, description="Landing that the file is put into.")
+    key: str = Field(
+        pattern=r"^([A-Za-z0-9_=.-]|\{id\})([A-Za-z0-9_=./-]|\{id\})*$",
+        description="Its key below the landing's prefix. `{id}` is another text at each test; without it, the name of the file ends with one.",
+    )
+    content: str = Field(min_length=1, description="Its text; `{id}` is the same as in the key.")
+    location: str = Field(min_length=1, description="Code location that takes it in.")
+    table: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$",
+        description="Table of the location's lake, as schema.table, that must then have rows of it. Default: any commit will do.",
+    )
+
+
 class Kubernetes(KubernetesModel):
     """What the chart and its run pods need; other runtimes read none of it."""
 
@@ -371,4 +388,8 @@ class Kubernetes(KubernetesModel):
     network_policies: NetworkPolicies = Field(default=NetworkPolicies(), description="Who may speak to whom.")
     pod_disruption_budgets: bool = Field(
         default=True, description="Whether servers of several pods keep one while nodes are drained."
+    )
+    test: SmokeTest | None = Field(
+        default=None,
+        description="The file that `helm test` lands. Default: it asks whether everything answers, and lands nothing.",
     )

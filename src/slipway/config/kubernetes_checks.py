@@ -42,6 +42,7 @@ def all_checks(data: Any) -> list[Finding]:
         *_accounts(kubernetes),
         *_ingresses(kubernetes),
         *_one_door(kubernetes),
+        *_smoke_test(data),
     ]
 
 
@@ -244,4 +245,26 @@ def _one_door(kubernetes: Any) -> Iterator[Finding]:
             ("kubernetes", "ingress", "readOnly", "host"),
             f"{at(full, 'host')} is the full webserver's too",
             "give it a host or path of its own",
+        )
+
+
+def _smoke_test(data: Any) -> Iterator[Finding]:
+    """What `helm test` lands is for a landing and a location that there are."""
+    path: Path = ("kubernetes", "test")
+    test = at(data, "kubernetes", "test")
+    for key, section in (("landing", "landing"), ("location", "code_locations")):
+        known = [name for name, _ in entries(data, section)]
+        name = at(test, key)
+        if isinstance(name, str) and name not in known:
+            yield Finding((*path, key), f"{section} has no '{name}'", nearest(name, known))
+    location = at(test, "location")
+    if (
+        isinstance(location, str)
+        and isinstance(at(test, "table"), str)
+        and at(data, "code_locations", location, "duckdb_file") is not None
+    ):
+        yield Finding(
+            (*path, "table"),
+            f"the tables of {location} are in a DuckDB file, which runs alone have",
+            "leave it out; the test then waits for the file's run alone",
         )

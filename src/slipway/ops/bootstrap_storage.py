@@ -90,7 +90,7 @@ def ensure_buckets(platform: Platform, env: Mapping[str, str]) -> Iterator[str]:
     missing: list[Use] = []
     for use in uses(platform):
         s3 = storage_client(platform, use.storage_ref, env)
-        if _exists(s3, use.bucket):
+        if exists(s3, use.bucket):
             continue
         if is_bundled(platform, use.storage_ref):
             _create(s3, use.bucket)
@@ -105,7 +105,8 @@ def ensure_buckets(platform: Platform, env: Mapping[str, str]) -> Iterator[str]:
         )
 
 
-def _exists(s3: S3Client, bucket: str) -> bool:
+def exists(s3: S3Client, bucket: str) -> bool:
+    """Whether there is such a bucket, ours to use."""
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError as error:

@@ -13,12 +13,15 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC
 from pathlib import Path
 
 DAEMON_TOLERANCE_SECONDS = 120
 """Dagster's daemons write a heartbeat every 30 seconds."""
+
+STARTING_RUNS = ("SENSOR", "QUEUED_RUN_COORDINATOR")
+"""The daemons without which no run starts."""
 
 KEEPER_STATUS = Path("/tmp/storage-keeper.status")  # noqa: S108 - the container's own scratch
 """What the storage keeper last found: "ok" or a complaint."""
@@ -57,7 +60,7 @@ def code_server() -> None:
 
 def daemon() -> None:
     """Look for a fresh heartbeat of the daemons that start runs, written since this container started."""
-    _judge(_heartbeats(), since=_started())
+    judge(heartbeats(), since=_started())
 
 
 def daemon_alive() -> None:
@@ -65,20 +68,20 @@ def daemon_alive() -> None:
     import psycopg2
 
     try:
-        beats = _heartbeats()
+        beats = heartbeats()
     except psycopg2.OperationalError:
         return
-    _judge(beats, since=0)
+    judge(beats, since=0)
 
 
-def _heartbeats() -> dict[str, float]:
+def heartbeats(env: Mapping[str, str] = os.environ) -> dict[str, float]:
     """When each daemon last wrote one, in seconds since 1970."""
     import psycopg2
 
     from slipway import config
     from slipway.config.connections import postgres_url
 
-    connection = psycopg2.connect(postgres_url(config.current()), connect_timeout=5)
+    connection = psycopg2.connect(postgres_url(config.current(env), env), connect_timeout=5)
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT daemon_type, timestamp FROM daemon_heartbeats")
@@ -87,10 +90,11 @@ def _heartbeats() -> dict[str, float]:
         connection.close()
 
 
-def _judge(beats: Mapping[str, float], since: float) -> None:
+def judge(beats: Mapping[str, float], since: float = 0, needed: Collection[str] = STARTING_RUNS) -> None:
+    """Raise Unhealthy unless each of the needed daemons wrote a heartbeat lately, and after `since`."""
     now = time.time()
     fresh = {name for name, beat in beats.items() if now - beat < DAEMON_TOLERANCE_SECONDS and beat >= since}
-    missing = {"SENSOR", "QUEUED_RUN_COORDINATOR"} - fresh
+    missing = set(needed) - fresh
     if missing:
         ages = {name: round(now - beat) for name, beat in beats.items()}
         raise Unhealthy(f"no fresh heartbeat of {', '.join(sorted(missing))}; in seconds ago: {ages}")
