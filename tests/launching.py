@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
-from dagster._core.events import DagsterEventType
-from dagster._core.launcher import WorkerStatus
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster._core.remote_representation.code_location import CodeLocation
 from dagster._core.remote_representation.external import RemoteRepository
 from dagster._core.test_utils import create_run_for_test, create_test_daemon_workspace_context
@@ -22,6 +23,7 @@ from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_ite
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from slipway.daemon.retries import OtherRetries, Retries
+from slipway.launch.launcher import SlipwayRunLauncher
 from waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,6 +68,14 @@ code_locations:
     image: {repository: slipway-test/other, tag: latest}
     env: {OTHER_VALUE: not for launched}
 """
+
+
+class Aside(threading.Thread):
+    """A launch that takes its time."""
+
+    def __init__(self, run_id: str, launch: Callable[[], None]) -> None:
+        super().__init__(target=launch, daemon=True)
+        self.run_id = run_id
 
 
 class Launching:
@@ -131,6 +141,40 @@ class Launching:
         with QueuedRunCoordinatorDaemon(interval_seconds=1) as queue:
             for error in queue.run_iteration(self._workspace):
                 assert error is None, error
+
+    def starting(self, run: DagsterRun) -> None:
+        """What the queue does before it launches a run."""
+        event = DagsterEvent(DagsterEventType.PIPELINE_STARTING.value, run.job_name)
+        self.instance.report_dagster_event(event, run_id=run.run_id)
+
+    def launch_aside(self, job: str, **arguments: Any) -> Aside:
+        """Create a run, and launch it in a thread as the queue does."""
+        run = self.create(job, **arguments)
+        self.starting(run)
+        context = LaunchRunContext(run, self._workspace.create_request_context())
+        aside = Aside(run.run_id, lambda: self.instance.run_launcher.launch_run(context))
+        aside.start()
+        return aside
+
+    def swept(
+        self,
+        condition: Callable[[], object],
+        seconds: float,
+        message: str | Callable[[], str] = "the condition",
+    ) -> None:
+        """Sweep as the daemon does until a condition is met."""
+
+        def met() -> bool:
+            self.instance.run_launcher.sweep()
+            return bool(condition())
+
+        until(met, seconds, message)
+
+    def forget(self) -> None:
+        """Another daemon in place of this one: its launcher remembers nothing."""
+        fresh = SlipwayRunLauncher()
+        fresh.register_instance(self.instance)
+        self.instance._run_launcher = fresh
 
     def monitor(self) -> None:
         """One pass of Dagster's own run monitoring."""

@@ -126,6 +126,16 @@ def wait(context: dg.OpExecutionContext, config: Amount) -> None:
 
 
 @dg.op
+def fill(context: dg.OpExecutionContext, config: Amount) -> None:
+    """Write so much to the scratch, and wait."""
+    with (Path(os.environ["SLIPWAY_SCRATCH"]) / "filling").open("wb") as file:
+        for _ in range(config.mebibytes):
+            file.write(os.urandom(1 << 20))
+    context.log.info("filled")
+    time.sleep(config.seconds)
+
+
+@dg.op
 def vanish() -> None:
     """End the whole process behind Dagster's back."""
     print("about to vanish", flush=True)
@@ -196,6 +206,11 @@ def talking() -> None:
 
 
 @dg.job(executor_def=dg.in_process_executor)
+def filling() -> None:
+    fill()
+
+
+@dg.job(executor_def=dg.in_process_executor)
 def vanishing() -> None:
     vanish()
 
@@ -218,6 +233,7 @@ defs = dg.Definitions(
         collecting,
         waiting,
         waiting_in_a_step_process,
+        filling,
         vanishing,
         talking,
         spilling,

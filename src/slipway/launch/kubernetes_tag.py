@@ -6,11 +6,13 @@ one run, another name of its container, variables that are derived from its limi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from dagster import DagsterInvalidConfigError
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import (
     K8S_RESOURCE_REQUIREMENTS_KEY,
@@ -18,6 +20,8 @@ from dagster_k8s.job import (
     UserDefinedDagsterK8sConfig,
     get_user_defined_k8s_config,
 )
+from dagster_k8s.models import k8s_model_from_dict
+from kubernetes import client
 
 from slipway.config import quantity
 from slipway.config.errors import UserError
@@ -44,6 +48,15 @@ _NOT_TAKEN = {
     "pod_spec_config": frozenset({"restart_policy"}),
 }
 """What is not taken of these."""
+
+_FORMS: Mapping[str, tuple[Any, Section]] = {
+    "container_config": (client.V1Container, {"name": "run"}),
+    "pod_spec_config": (client.V1PodSpec, {"containers": []}),
+    "pod_template_spec_metadata": (client.V1ObjectMeta, {}),
+    "job_metadata": (client.V1ObjectMeta, {}),
+    "job_spec_config": (client.V1JobSpec, {"template": {}}),
+}
+"""What each section is a part of, and what that must have."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +89,7 @@ def read(tags: Mapping[str, str]) -> Wanted:
     """
     if not any(tag in tags for tag in TAGS):
         return Wanted()
-    try:
-        found = get_user_defined_k8s_config(dict(tags))
-    except Exception as error:
-        raise _bad(error) from error
+    found = _read(tags)
     _check(found)
     container = dict(found.container_config)
     resources = container.pop("resources", None) or {}
@@ -88,6 +98,30 @@ def read(tags: Mapping[str, str]) -> Wanted:
         _amounts(resources, "requests"),
         _amounts(resources, "limits"),
     )
+
+
+def _read(tags: Mapping[str, str]) -> UserDefinedDagsterK8sConfig:
+    try:
+        found: UserDefinedDagsterK8sConfig = get_user_defined_k8s_config(dict(tags))
+        return found
+    except (ValueError, DagsterInvalidConfigError) as error:
+        raise _bad(error) from error
+    except Exception as error:
+        raise _bad(f"{_culprit(tags)}{error}") from error
+
+
+def _culprit(tags: Mapping[str, str]) -> str:
+    """Which key it is that Dagster cannot read: the one that it cannot read alone."""
+    given = json.loads(tags.get(USER_DEFINED_K8S_CONFIG_KEY, "{}"))
+    for section, keys in given.items():
+        for key, value in keys.items() if isinstance(keys, dict) else ():
+            try:
+                get_user_defined_k8s_config(
+                    {USER_DEFINED_K8S_CONFIG_KEY: json.dumps({section: {key: value}})}
+                )
+            except Exception:
+                return f"{section}.{key}: "
+    return ""
 
 
 def _amounts(resources: Section, what: str) -> dict[str, str]:
@@ -99,6 +133,12 @@ def _amounts(resources: Section, what: str) -> dict[str, str]:
 
 def _check(found: UserDefinedDagsterK8sConfig) -> None:
     sections: Mapping[str, Section] = found._asdict()
+    for name, (model, needed) in _FORMS.items():
+        for key, value in sections[name].items():
+            try:
+                k8s_model_from_dict(model, {**needed, key: value})
+            except Exception as error:
+                raise _bad(f"{name}.{key}: {error}") from error
     for name, taken in _TAKEN.items():
         _refuse(name, set(sections[name]) - taken)
     for name, not_taken in _NOT_TAKEN.items():
@@ -128,6 +168,8 @@ def adjusted(profile: ResolvedProfile, wanted: Wanted) -> tuple[ResolvedProfile,
     scratch = _bytes(wanted.limits, "limits", "ephemeral-storage", limits.scratch)
     asked_cpu = _cpu(wanted.requests, "requests", requests.cpu)
     asked_memory = _bytes(wanted.requests, "requests", "memory", requests.memory)
+    if cpu <= 0:
+        raise _bad(f"limits.cpu {wanted.limits['cpu']} leaves the run nothing")
     _not_above("cpu", wanted.requests, asked_cpu, cpu)
     _not_above("memory", wanted.requests, asked_memory, memory)
     changed, warnings = profile.with_resources(

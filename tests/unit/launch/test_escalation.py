@@ -5,12 +5,12 @@ from decimal import Decimal
 import pytest
 
 from slipway.config.loader import parse
-from slipway.launch import escalation
+from slipway.launch import escalation, frozen
 from slipway.launch.adapter import Host
 from slipway.launch.escalation import Chain
 from slipway.launch.frozen import Escalation, Frozen
 from slipway.memory.exhaustion import State
-from slipway.profiles import resolve
+from slipway.profiles import ResolvedProfile, resolve
 
 GIB = 2**30
 NONE = Chain()
@@ -29,7 +29,7 @@ infrastructure:
 )
 
 
-def decide(name: str, before: Chain = NONE, host: Host = HOST, max_retries: int = 0) -> Escalation:
+def decide(name: str, before: Chain = NONE, host: Host | None = HOST, max_retries: int = 0) -> Escalation:
     return escalation.decide(PLATFORM, resolve(PLATFORM, "", run_tag=name), host, before, max_retries)
 
 
@@ -130,3 +130,21 @@ def test_what_a_re_execution_copied_is_not_left_standing() -> None:
 
 def test_a_tag_that_is_no_attempt_counts_for_none() -> None:
     assert escalation.chain({"dagster/retry_number": "1", "slipway/oom_retry": "many"}) == Chain(1)
+
+
+def test_where_no_host_limits_runs_only_the_profiles_count() -> None:
+    assert decide("once", Chain(), None).successor == "medium"
+    assert frozen.next_larger(PLATFORM, 0, None) is not None
+
+
+def test_a_retry_that_its_own_tags_give_no_more_memory_is_none() -> None:
+    profile = resolve(PLATFORM, "", run_tag="once")
+
+    def fixed(_larger: ResolvedProfile) -> ResolvedProfile:
+        return profile
+
+    decided = escalation.decide(PLATFORM, profile, None, Chain(), 0, adjust=fixed)
+    assert decided.state is State.FINAL
+    assert escalation.outlook(decided, "huge").startswith(
+        "it is not retried: profile 'medium', the on_oom of 'once', gives 1 GiB of memory, which is no more"
+    )
