@@ -50,6 +50,7 @@ format: environment-dev ## format the code and write every generated file
 	@$(BIN)/slipway schema --write
 	@$(BIN)/slipway compose
 	@$(BIN)/python tests/references.py
+	@$(BIN)/python tests/chart_snapshot.py
 
 .PHONY: lock
 lock: environment-dev ## resolve the locks again

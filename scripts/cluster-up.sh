@@ -21,7 +21,8 @@ for file in ${VALUES:-}; do values="$values --values $file"; done
 # the same Dockerfiles, and so the same layers, as under Compose
 echo "+ slipway images --build | docker compose --file - --project-directory . build"
 "$bin/slipway" images --build | docker compose --file - --project-directory . build --quiet
-images=$("$bin/slipway" images --original)
+images=$("$bin/slipway" images --json |
+    "$bin/python" -c 'import json, sys; print(*sorted({image["source"] for image in json.load(sys.stdin)}))')
 for image in $images; do
     docker image inspect "$image" >/dev/null 2>&1 || run docker pull --quiet "$image" ||
         fail "there is no image $image" "build it, or correct its name in platform.yaml"

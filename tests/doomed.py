@@ -9,7 +9,7 @@ from typing import Any
 
 from installed import Installed
 
-START_TIMEOUT = 100
+START_TIMEOUT = 240
 """As the tests' values have it."""
 
 

@@ -68,7 +68,7 @@ infrastructure:
     roomy: {requests: {cpu: 10m, memory: 64Mi}, limits: {cpu: "1", memory: 1536Mi, ephemeral-storage: 1Gi}}
     impossible: {requests: {cpu: "512", memory: 64Mi}, limits: {cpu: "512", memory: 640Mi}}
     greedy: {requests: {cpu: 10m, memory: 500Gi}, limits: {cpu: "1", memory: 500Gi}}
-defaults: {start_timeout: 100}
+defaults: {start_timeout: 240}
 concurrency:
   max_concurrent_runs: 20
   pools: {counter: 1}

@@ -6,6 +6,7 @@ What platform.yaml says, with the model's defaults where it says nothing: the se
   slipway.bundled.postgres    .   "true" while Postgres is the chart's own
   slipway.bundled.storage     .   "true" while something is kept on the chart's own S3
   slipway.bundled             .   "true" while either is
+  slipway.storage  (dict "root" $ "name" N)   JSON: what is said of a storage; one that is not given is the bundled one
   slipway.storages            .   JSON: the names under storage that something is kept on, and what is said of each
   slipway.references.shared     .   JSON: references that every process of the platform needs, by their keys
   slipway.references.locations  .   JSON: those of the code locations' own environments, by their keys
@@ -36,9 +37,14 @@ What platform.yaml says, with the model's defaults where it says nothing: the se
 {{- $found := dict }}
 {{- range $users }}
 {{- $ref := .storage_ref | default "default" }}
-{{- $_ := set $found $ref (get $values.storage $ref | default (dict "bundled" true)) }}
+{{- $_ := set $found $ref (include "slipway.storage" (dict "root" $ "name" $ref) | fromJson) }}
 {{- end }}
 {{- toJson $found -}}
+{{- end }}
+
+{{- define "slipway.storage" -}}
+{{- $given := .root.Values.storage }}
+{{- if hasKey $given .name }}{{ get $given .name | toJson }}{{ else }}{{ dict "bundled" true | toJson }}{{ end -}}
 {{- end }}
 
 {{- define "slipway.bundled.storage" -}}

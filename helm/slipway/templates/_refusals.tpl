@@ -2,19 +2,49 @@
 What the schema lets pass and cannot work: found before anything is installed, and all of it at once. Each finding names
 its key and the way out, as `slipway check` does.
 
-  slipway.refusals  .   JSON list of findings: what every template in this file finds
+  slipway.refusals        .                            JSON list of findings: what every template in this file finds
+  slipway.refusals.lines  (dict "root" $ "of" NAME)    JSON list of what one of them finds, which it writes a line each
 
 What refers to Secrets is asked of the cluster, where one can be asked.
 */}}
 
 {{- define "slipway.refusals" -}}
-{{- $found := list }}
+{{- $found := include "slipway.refusals.lines" (dict "root" . "of" "sections") | fromJsonArray }}
+{{- if not $found }}
 {{- range list "references" "names" "services" "ingress" "environment" "lengths" "secrets" }}
-{{- range include (printf "slipway.refusals.%s" .) $ | splitList "\n" }}
-{{- with trim . }}{{ $found = append $found . }}{{ end }}
+{{- $found = concat $found (include "slipway.refusals.lines" (dict "root" $ "of" .) | fromJsonArray) }}
 {{- end }}
 {{- end }}
 {{- $found | uniq | toJson -}}
+{{- end }}
+
+{{- define "slipway.refusals.lines" -}}
+{{- $found := list }}
+{{- range include (printf "slipway.refusals.%s" .of) .root | splitList "\n" }}
+{{- with trim . }}{{ $found = append $found . }}{{ end }}
+{{- end }}
+{{- toJson $found -}}
+{{- end }}
+
+{{/* Sections that are there and empty: Helm takes them for a wish to be without the defaults. */}}
+{{- define "slipway.refusals.sections" -}}
+{{- range list "infrastructure" "observability" "postgres" "storage" "lake" "landing" "code_locations" "defaults" "concurrency" "kubernetes" }}
+{{- if not (kindIs "map" (get $.Values .)) }}
+{{ . }}: has no value; give one, such as {}, or remove the key
+{{- end }}
+{{- end }}
+{{- range $name, $section := .Values.storage }}
+{{- if not (kindIs "map" $section) }}
+storage.{{ $name }}: has no value; give one, such as {}, or remove the key
+{{- end }}
+{{- end }}
+{{- if kindIs "map" .Values.kubernetes }}
+{{- range list "image" "commonLabels" "commonAnnotations" "webserver" "webserverReadOnly" "daemon" "bootstrap" "codeServers" "codeLocations" "runs" "postgres" "localstack" "duckdbFiles" "ingress" "networkPolicies" }}
+{{- if not (kindIs "map" (get $.Values.kubernetes .)) }}
+kubernetes.{{ . }}: has no value; give one, such as {}, or remove the key
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* References that no pod can have. */}}

@@ -1,27 +1,43 @@
-"""`slipway images`: what a cluster must be able to pull."""
+"""`slipway images`: every image that the platform is made of on Kubernetes."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from slipway import config
+from slipway.config import loader
 from slipway.ops.compose import builds
-from slipway.ops.images import images, in_registry
+from slipway.ops.images import needed
 
 
 @click.command()
 @click.option(
-    "--original", is_flag=True, help="As the images are called outside of kubernetes.imageRegistry."
+    "--platform",
+    "file",
+    type=click.Path(path_type=Path),
+    help="The platform.yaml; $SLIPWAY_PLATFORM or ./platform.yaml unless given.",
 )
-@click.option("--build", is_flag=True, help="A Compose file that builds those of them that are made here.")
-def command(original: bool, build: bool) -> None:
-    """Print every image that the platform runs on Kubernetes, one a line."""
-    platform = config.current()
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print an array of objects: image, source to copy it from, keys."
+)
+@click.option("--build", is_flag=True, help="Print a Compose file that builds those that are made here.")
+def command(file: Path | None, as_json: bool, build: bool) -> None:
+    """List every image that the platform is made of on Kubernetes, with kubernetes.imageRegistry applied.
+
+    A cluster without a way out needs them in a registry that it reaches. `docker compose config --images` lists those of
+    the compose file.
+    """
+    platform = loader.load(file) if file else config.current()
     if build:
         click.echo(json.dumps(builds(platform), indent=2))
         return
-    registry = "" if original else platform.kubernetes.image_registry
-    for image in images(platform):
-        click.echo(in_registry(image, registry))
+    found = needed(platform)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    for name in sorted({one.image for one in found}):
+        click.echo(name)

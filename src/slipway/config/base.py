@@ -21,7 +21,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9_]{0,38}[a-z0-9]
 
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
-OWN_VARIABLES = ("SLIPWAY_", "DAGSTER_HOME")
+OWN_VARIABLES = ("SLIPWAY_", "DAGSTER_HOME", "DAGSTER_CURRENT_IMAGE")
 """Beginnings of the names of variables that the platform alone sets."""
 
 

@@ -389,7 +389,7 @@ def _concurrency(data: Any) -> Iterator[Finding]:
         if at(raw, "duckdb_file") is not None
     }
     for key, raw in entries(data, "concurrency", "tags"):
-        if raw == {}:
+        if raw in ({}, {"values": {}}):
             yield Finding(
                 ("concurrency", "tags", key),
                 "limits nothing",

@@ -27,6 +27,25 @@ def findings(error: ValidationError, data: Any) -> Iterator[Finding]:
         yield _finding(detail, data)
 
 
+def without_value(node: Any, path: Path = ()) -> Iterator[Finding]:
+    """Keys that are there without a value. Helm drops them, and the model would take them for keys that are not there."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if isinstance(key, str):
+                yield from without_value(value, (*path, key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from without_value(value, (*path, index))
+    elif node is None and path and (shapes.at(path) is not None or shapes.passed_through(path)):
+        yield _without_value(path)
+
+
+def _without_value(path: Path) -> Finding:
+    if shapes.passed_through(path):
+        return Finding(path, "has no value", "give one, such as {} for an empty mapping, or remove the key")
+    return Finding(path, "has no value", f"give {shapes.describe(shapes.at(path))}, or remove the key")
+
+
 def spelled_hint(finding: Finding, spelled: str | None) -> str | None:
     """The hint, naming a scalar as the file spells it: 1.10 and not 1.1."""
     if finding.hint is None or finding.hint != QUOTE_IT:
@@ -62,7 +81,7 @@ def _finding(detail: ErrorDetails, data: Any) -> Finding:
     ):
         return _bad_reference(path, value)
     if value is None:
-        return Finding(path, "has no value", f"give {shapes.describe(shapes.at(path))}, or remove the key")
+        return _without_value(path)
     if kind == "value_error":
         return Finding(path, str(context["error"]))
     if kind == "literal_error":
@@ -117,7 +136,9 @@ def _holds(node: Any, part: int | str) -> bool:
     return isinstance(node, dict) and part in node
 
 
-_ELSEWHERE = {
+_ELSEWHERE: dict[Path, tuple[str, str]] = {
+    ("concurrency", "runs"): ("Dagster's own form", "write max_concurrent_runs and tags here"),
+    ("concurrency", "tag_concurrency_limits"): ("Dagster's own form", "write tags: {KEY: {limit: 2}}"),
     ("kubernetes", "daemon", "replicas"): ("Dagster has one daemon", "remove it"),
     ("kubernetes", "bootstrap", "replicas"): ("it is one Job", "remove it"),
     ("kubernetes", "postgres", "replicas"): (

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from slipway.config import duckdb, quantity, shapes
+from slipway.config import duckdb, quantity
 from slipway.config.base import OWN_VARIABLES
 from slipway.config.errors import Path
 from slipway.config.findings import Finding, at, entries, items, nearest, valid
@@ -33,7 +33,6 @@ def all_checks(data: Any) -> list[Finding]:
     """Every check over plain values, of whatever shape they are."""
     kubernetes = at(data, "kubernetes")
     return [
-        *_nothing(kubernetes, ("kubernetes",)),
         *_location_names(data),
         *_environments(data),
         *_labels(kubernetes),
@@ -44,19 +43,6 @@ def all_checks(data: Any) -> list[Finding]:
         *_one_door(kubernetes),
         *_smoke_test(data),
     ]
-
-
-def _nothing(node: Any, path: Path) -> Iterator[Finding]:
-    """A key without a value, in what is passed through: Helm would drop it, and the API server might not mind."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if isinstance(key, str):
-                yield from _nothing(value, (*path, key))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _nothing(value, (*path, index))
-    elif node is None and shapes.passed_through(path):
-        yield Finding(path, "has no value", "give one, such as {} for an empty mapping, or remove the key")
 
 
 def _location_names(data: Any) -> Iterator[Finding]:
@@ -239,7 +225,7 @@ def _one_door(kubernetes: Any) -> Iterator[Finding]:
     full, read_only = (at(kubernetes, "ingress", door) for door in ("full", "readOnly"))
     if at(full, "enabled") is not True or at(read_only, "enabled") is not True:
         return
-    addresses = {(at(one, "host"), at(one, "path") or "/") for one in (full, read_only)}
+    addresses = {(at(one, "host"), str(at(one, "path") or "").rstrip("/")) for one in (full, read_only)}
     if len(addresses) == 1 and at(full, "host"):
         yield Finding(
             ("kubernetes", "ingress", "readOnly", "host"),

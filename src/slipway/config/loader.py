@@ -104,6 +104,8 @@ def examine(data: Any) -> tuple[Platform | None, list[Finding]]:
         platform = Platform.model_validate(data)
     except ValidationError as error:
         findings.extend(explain.findings(error, data))
+    known = {finding.path for finding in findings}
+    findings.extend(finding for finding in explain.without_value(data) if finding.path not in known)
     findings.extend(checks.all_checks(data))
     return platform, findings
 

@@ -1,31 +1,39 @@
-"""The images of a platform on Kubernetes."""
+"""Every image that a platform is made of on Kubernetes, for sites whose clusters pull from their own registry."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from slipway.config.base import Image
-from slipway.config.model import Platform, Storage
+from slipway.config.images import from_registry
+from slipway.config.model import Platform
+from slipway.ops.storages import any_is_bundled
 
 
-def images(platform: Platform) -> list[Image]:
-    """Every image that an install of the platform runs, each once, as platform.yaml and the chart name them."""
-    kubernetes = platform.kubernetes
-    storages = platform.storage or {"default": Storage(bundled=True)}
-    found = [
-        kubernetes.image,
-        *(location.image for location in platform.code_locations.values()),
-        *([kubernetes.postgres.image] if platform.postgres.is_bundled else []),
-        *([kubernetes.localstack.image] if any(storage.bundled for storage in storages.values()) else []),
-    ]
-    return sorted({str(image): image for image in found}.values(), key=str)
+@dataclass(frozen=True)
+class Needed:
+    """An image as pods name it, where it comes from, and the keys of platform.yaml that need it."""
+
+    image: str
+    source: str
+    keys: tuple[str, ...]
 
 
-def in_registry(image: Image, registry: str) -> str:
-    """An image as it is called in the registry that every image is taken from; its own name without one.
+def needed(platform: Platform) -> list[Needed]:
+    """The images, by name; bundled services count only where the platform uses them."""
+    keys: dict[tuple[str, str], list[str]] = {}
+    for key, image in _images(platform):
+        name = from_registry(image, platform.kubernetes.image_registry)
+        keys.setdefault((name, str(image)), []).append(key)
+    return [Needed(image, source, tuple(found)) for (image, source), found in sorted(keys.items())]
 
-    The registry takes the place of the image's own: the first part of its name, where that looks like a host.
-    """
-    if not registry:
-        return str(image)
-    host, slash, rest = image.repository.partition("/")
-    is_host = bool(slash) and ("." in host or ":" in host or host == "localhost")
-    return f"{registry}/{rest if is_host else image.repository}:{image.tag}"
+
+def _images(platform: Platform) -> Iterator[tuple[str, Image]]:
+    yield "kubernetes.image", platform.kubernetes.image
+    for name, location in sorted(platform.code_locations.items()):
+        yield f"code_locations.{name}.image", location.image
+    if platform.postgres.is_bundled:
+        yield "kubernetes.postgres.image", platform.kubernetes.postgres.image
+    if any_is_bundled(platform):
+        yield "kubernetes.localstack.image", platform.kubernetes.localstack.image

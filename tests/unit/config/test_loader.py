@@ -201,6 +201,34 @@ SHOP = "code_locations: {shop: {path: code, image: {repository: shop, tag: x}"
         ("landing: {l: {}}", "landing.l: 'bucket' is missing; add bucket: text"),
         ("code_locations: {s: {path: p}}", "code_locations.s: 'image' is missing; add image: a mapping of repository, tag"),
         ("lake: {bucket: }", "lake.bucket: has no value; give text, or remove the key"),
+        ("postgres: {host: }", "postgres.host: has no value; give text, or remove the key"),
+        ("postgres: {host: h, user: ~}", "postgres.user: has no value; give a reference such as {env: NAME}, or remove the key"),
+        ("infrastructure: {resource_profiles: {p: {on_oom: null}}}", "infrastructure.resource_profiles.p.on_oom: has no value; give text, or remove the key"),
+        # Limits of what runs at once
+        *(
+            (f"concurrency: {{{text}}}", f"concurrency.{said}")
+            for text, said in (
+                ("max_concurrent_run: 5", "max_concurrent_run: unknown key; did you mean 'max_concurrent_runs'?"),
+                ("max_concurrent_runs: -1", "max_concurrent_runs: -1 is too small, the least is 0"),
+                ("max_concurrent_runs: many", "max_concurrent_runs: is text, and it must be a whole number"),
+                ("runs: {max_concurrent_runs: 5}", "runs: Dagster's own form; write max_concurrent_runs and tags here"),
+                ("tag_concurrency_limits: []", "tag_concurrency_limits: Dagster's own form; write tags: {KEY: {limit: 2}}"),
+                ("default_pool_limit: 0", "default_pool_limit: 0 is too small, the least is 1"),
+                ("pools: {a: 1001}", "pools.a: 1001 is too large, the most is 1000"),
+                ("pools: {a: '2'}", "pools.a: is text, and it must be a whole number; write 2 without quotes"),
+                ("pools: {a b: 2}", 'pools."a b": no pool name: empty, or with white space'),
+                ("pools: {a: {limit: 2}}", "pools.a: is a mapping, and it must be a whole number"),
+                ("pools: [a]", "pools: is a list, and it must be a mapping of names to a whole number"),
+                ("tags: {team: 5}", "tags.team: is the number 5, and it must be a mapping of limit, each_value, values"),
+                ("tags: {team: {values: {}}}", "tags.team: limits nothing; give limit, each_value or values, or remove it"),
+                ("tags: {team: {limit: }}", "tags.team.limit: has no value; give a whole number, or remove the key"),
+                ("tags: {' team': {limit: 1}}", 'tags." team": no key of a tag: empty, or white space around it'),
+            )
+        ),
+        (
+            "{code_locations: {shop: {path: p, image: {repository: a, tag: b}, duckdb_file: s.db}}, concurrency: {pools: {duckdb_shop: 2}}}",
+            "concurrency.pools.duckdb_shop: the pool of the DuckDB file of 'shop', which one process opens at a time; remove it: its limit is one",
+        ),
         ("storage:", "storage: has no value; give a mapping of names, or remove the key"),
         # Wrong types
         ("lake: b", "lake: is text, and it must be a mapping of storage_ref, bucket, prefix"),
