@@ -21,6 +21,7 @@ from dagster._core.workspace.load_target import WorkspaceLoadTarget
 from dagster._daemon.monitoring.concurrency import execute_concurrency_slots_iteration
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster_graphql.schema import create_schema
 
 from slipway.daemon.retries import OtherRetries, Retries
 from slipway.launch.launcher import SlipwayRunLauncher
@@ -175,6 +176,12 @@ class Launching:
         fresh = SlipwayRunLauncher()
         fresh.register_instance(self.instance)
         self.instance._run_launcher = fresh
+
+    def asked(self, query: str) -> Any:
+        """What the webserver answers to its UI."""
+        result = create_schema().execute(query, context_value=self._workspace.create_request_context())
+        assert not result.errors, result.errors
+        return result.data
 
     def monitor(self) -> None:
         """One pass of Dagster's own run monitoring."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from dagster import DagsterRunStatus
 
 from launching import Launching
@@ -71,6 +72,19 @@ def test_the_queue_holds_the_limits_as_they_are_now(launcher: Launching, limits:
     launcher.dequeue()
     go.touch()
     assert [launcher.finished(run) for run in (*runs, of_the_night)] == [DagsterRunStatus.SUCCESS] * 5
+
+
+def test_the_ui_shows_the_limits_of_platform_yaml(launcher: Launching, limits: Limits):
+    limits.are("{max_concurrent_runs: 17, default_pool_limit: 3, tags: {team: {each_value: 5}}}")
+    found = launcher.asked(
+        "{instance {runQueueConfig {maxConcurrentRuns tagConcurrencyLimitsYaml}"
+        " poolConfig {defaultPoolLimit poolGranularity}}}"
+    )["instance"]
+    assert found["poolConfig"] == {"defaultPoolLimit": 3, "poolGranularity": "op"}
+    assert found["runQueueConfig"]["maxConcurrentRuns"] == 17
+    assert yaml.safe_load(found["runQueueConfig"]["tagConcurrencyLimitsYaml"]) == [
+        {"key": "team", "value": {"applyLimitPerUniqueValue": True}, "limit": 5}
+    ]
 
 
 def test_a_pool_of_two_holds_over_processes_and_a_killed_run_leaves_it(
