@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+from composed import IMAGE_TAG
 from doomed import Doomed
 from installed import RELEASE, Installed, namespace_objects, prepare, proxy_objects
 from waiting import until
@@ -87,6 +87,8 @@ def _remove(installed: Installed) -> None:
     installed.kubectl("delete", "namespace", installed.namespace, "--ignore-not-found", check=False)
     namespace = installed.api.get(f"/api/v1/namespaces/{installed.namespace}")
     left = until(lambda: not volumes_of(installed), 60, lambda: f"volumes are left: {volumes_of(installed)}")
+    for image in ("platform", "ecommerce", "veteran", "launched"):
+        installed.run_command("docker", "rmi", f"slipway/{image}:{IMAGE_TAG}", check=False)
     installed.close()
     assert (namespace, left) == (None, True), output
     assert f"Namespace {installed.namespace} is kept" not in output, output
@@ -101,13 +103,6 @@ def volumes_of(installed: Installed) -> list[str]:
         for volume in found["items"]
         if volume["spec"].get("claimRef", {}).get("namespace") == installed.namespace
     ]
-
-
-@pytest.fixture(scope="session")
-def platform(installed: Installed) -> dict[str, object]:
-    """platform.yaml as installed, without the tests' values."""
-    loaded: dict[str, object] = yaml.safe_load((installed.folder / "platform.yaml").read_text())
-    return loaded
 
 
 @pytest.fixture(scope="session")
