@@ -60,21 +60,21 @@ print(json.dumps({"launched": launched, "refused": refused}))
 """Launches runs through the webserver's service, from inside of the cluster, while somebody rolls what is behind it."""
 
 
-def quick(installed: Installed) -> str:
-    """A run on the profile `tiny` whose pod can be looked at; its id."""
+def waits(installed: Installed, seconds: float) -> str:
+    """A run on the profile `tiny` that waits for so long; its id."""
     return installed.launch_job(
         "launched",
         "waiting",
-        ops={"wait": {"config": {"seconds": 600}}},
+        ops={"wait": {"config": {"seconds": seconds}}},
         tags={"slipway/profile": "tiny"},
     )
 
 
 def memory_of_the_next_run(installed: Installed) -> str:
     """The memory limit of a run's pod that is launched now."""
-    run_id = quick(installed)
-    limit: str = installed.run_pod(run_id)["spec"]["containers"][0]["resources"]["limits"]["memory"]
-    installed.terminate(run_id)
+    run_id = waits(installed, 3)
+    job = until(lambda: installed.get("jobs", f"slipway-run-{run_id}"), 60, "the run has no Job")
+    limit: str = job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
     return limit
 
 
@@ -106,7 +106,7 @@ def next_image(installed: Installed) -> Iterator[str]:
 
 
 def test_a_new_image_of_a_location_rolls_that_alone(installed: Installed, next_image: str) -> None:
-    going_on = quick(installed)
+    going_on = waits(installed, 600)
     installed.says(going_on, "holding on", 90)
     before = installed.servers()
     installed.upgrade("--set", f"code_locations.launched.image.tag={next_image}")
