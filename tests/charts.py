@@ -37,6 +37,11 @@ def missing() -> str | None:
     return None
 
 
+def can_look_up() -> bool:
+    """Whether things can be looked up in a stand-in for a cluster."""
+    return helm_python is not None
+
+
 @cache
 def _platform_text() -> str:
     return (ROOT / "platform.yaml").read_text("utf-8")
@@ -131,13 +136,14 @@ def environment(container: Object) -> dict[str, Object]:
 def render(
     values: Values, *, release: str = "slipway", namespace: str = "data", cluster: str | None = None
 ) -> Rendered:
-    """Render the chart as `helm install` does; `cluster` is the address of an API server to look things up in.
+    """Render the chart as `helm install` does; `cluster` is the address of an API server to look things up in,
+    which the library alone can do (`can_look_up`): the program wants one that knows every kind.
 
     Raises:
         Refused: Helm refuses.
     """
     if helm_python is None:
-        return Rendered(_by_program(values, release, namespace, cluster))
+        return Rendered(_by_program(values, release, namespace))
     try:
         with helm_python.Chart.load(CHART) as chart:
             if cluster is None:
@@ -176,11 +182,8 @@ def lint(values: Values) -> list[str]:
     return [*report["errors"], *(f"{one['path']}: {one['error']}" for one in warnings)]
 
 
-def _by_program(values: Values, release: str, namespace: str, cluster: str | None) -> dict[str, str]:
-    command = ["install", release, CHART, "-n", namespace, "-f", "-", "-o", "json", "--hide-notes=false"]
-    command += (
-        ["--dry-run=client"] if cluster is None else ["--dry-run=server", f"--kube-apiserver={cluster}"]
-    )
+def _by_program(values: Values, release: str, namespace: str) -> dict[str, str]:
+    command = ["install", release, CHART, "-n", namespace, "-f", "-", "-o", "json", "--dry-run=client"]
     result = _helm(*command, stdin=json.dumps(values))
     if result.returncode:
         raise Refused(result.stderr)
