@@ -150,6 +150,10 @@ class Adapter(Protocol):
         """What the runtime gives to the environment of a run of this location."""
         ...
 
+    def image(self, platform: Platform, location: str) -> str:
+        """The container image of a location whose code server does not say which one it is."""
+        ...
+
     def host(self) -> Host | None:
         """What the machine has that all runs share; None where each run is given a machine that suits it."""
         ...

@@ -30,7 +30,14 @@ from slipway.launch.adapter import (
 )
 from slipway.launch.environment import BUNDLED
 from slipway.launch.kubernetes_api import KubernetesApi, Refused
-from slipway.launch.kubernetes_job import INHERITED_LABELS, RUN_LABEL, SCRATCH, Release, job_name
+from slipway.launch.kubernetes_job import (
+    INHERITED_LABELS,
+    RUN_LABEL,
+    SCRATCH,
+    Release,
+    from_registry,
+    job_name,
+)
 from slipway.profiles import ResolvedProfile
 
 log = logging.getLogger(__name__)
@@ -146,6 +153,10 @@ class KubernetesAdapter:
             bundled=bundled,
             aws={},
         )
+
+    def image(self, platform: Platform, location: str) -> str:
+        """From the registry that the platform has its images from."""
+        return from_registry(platform.code_locations[location].image, platform.kubernetes.image_registry)
 
     def host(self) -> Host | None:
         """None: the scheduler chooses a node for each run, and the daemon may not list them."""

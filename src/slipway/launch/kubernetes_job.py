@@ -84,6 +84,7 @@ def body(order: WorkOrder, release: Release, wanted: Wanted) -> Json:
         UserError: the run's tags, or platform.yaml, ask for what cannot be.
     """
     merged = wanted.onto(_settings(order, release))
+    _check_account(merged.pod_spec_config.get("service_account_name"), order, release)
     labels = _labels(order, release)
     container: Json = {
         "image": order.image,
@@ -126,6 +127,15 @@ def body(order: WorkOrder, release: Release, wanted: Wanted) -> Json:
         },
     }
     return _as_json(job)
+
+
+def _check_account(name: Any, order: WorkOrder, release: Release) -> None:
+    """No run is the daemon, which may start and end all others."""
+    if name == (order.platform.kubernetes.daemon.service_account.name or f"{release.fullname}-daemon"):
+        raise UserError(
+            f"service account '{name}' is the daemon's own, and no run may have it",
+            "name another in the run tag dagster-k8s/config, or in kubernetes.runs.serviceAccount",
+        )
 
 
 def resources(profile: ResolvedProfile, wanted: Wanted) -> Json:

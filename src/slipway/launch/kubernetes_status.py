@@ -58,8 +58,8 @@ def _job_failed(condition: Json) -> str:
 def _of_pod(pod: Json, now: datetime) -> WorkerState:
     status = pod.get("status", {})
     container = _container(status)
-    cause = ending(pod)
     ended = container.get("state", {}).get("terminated")
+    cause = ending(pod, (ended or {}).get("finishedAt"))
     if ended is not None:
         return WorkerState(
             Phase.EXITED,
@@ -99,8 +99,13 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
-def ending(pod: Json) -> str | None:
-    """Who or what ended a pod, or is about to, as a sentence; None while nobody is."""
+def ending(pod: Json, finished_at: str | None) -> str | None:
+    """Who or what ended a pod, or is about to, as a sentence; None while nobody is.
+
+    Args:
+        pod: the pod.
+        finished_at: when its worker ended, if it did. A deletion that came later is no cause of that.
+    """
     status = pod.get("status", {})
     reason, message = status.get("reason"), status.get("message")
     if reason == "Evicted":
@@ -115,9 +120,18 @@ def ending(pod: Json) -> str | None:
         return f"{why} (node {_node(pod)}): {_sentence(disruption.get('message'))}"
     if reason and status.get("phase") == "Failed":
         return f"Kubernetes ended the run's pod on node {_node(pod)}, {reason}: {_sentence(message)}"
-    if pod["metadata"].get("deletionTimestamp"):
+    deleted_at = _deleted_at(pod)
+    if deleted_at is not None and (finished_at is None or deleted_at < moment(finished_at)):
         return "The run's pod was deleted."
     return None
+
+
+def _deleted_at(pod: Json) -> datetime | None:
+    """When it was asked to end; `deletionTimestamp` is when its grace is over."""
+    gone_by = pod["metadata"].get("deletionTimestamp")
+    if gone_by is None:
+        return None
+    return moment(gone_by) - timedelta(seconds=pod["metadata"].get("deletionGracePeriodSeconds") or 0)
 
 
 _DISRUPTIONS = {

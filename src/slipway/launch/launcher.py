@@ -172,7 +172,7 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             run_id=run.run_id,
             job_name=run.job_name,
             location=location,
-            image=origin.repository_origin.container_image or str(code.image),
+            image=origin.repository_origin.container_image or self._adapter.image(platform, location),
             python=origin.repository_origin.executable_path,
             folder=runtimes.platform_folder(os.environ) / code.path,
             arguments=serialize_value(
@@ -294,7 +294,8 @@ class SlipwayRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def requeue(self) -> list[str]:
         """Put back into the queue each run whose launch died with its daemon, before there was a worker.
 
-        Call it before anything launches runs. Ids of the runs that were put back.
+        Call it before anything launches runs. While the engine is away it cannot be told; sweeps do it later.
+        Ids of the runs that were put back at once.
         """
         return self._sweeper.requeue()
 

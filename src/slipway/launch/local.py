@@ -27,6 +27,10 @@ class LocalAdapter:
         """The values themselves."""
         return partial(resolve, env=self._env)
 
+    def image(self, platform: Platform, location: str) -> str:
+        """As platform.yaml names it."""
+        return str(platform.code_locations[location].image)
+
     @property
     def _bundled(self) -> dict[str, Value]:
         return {name: self._env[name] for name in BUNDLED if name in self._env}

@@ -16,7 +16,7 @@ from dagster._core.storage.dagster_run import DagsterRunStatus, RunsFilter
 
 from slipway.launch import diagnosis, frozen
 from slipway.launch.adapter import Adapter, EngineUnreachable, Phase, WorkerState
-from slipway.launch.launches import Interrupted, Launches
+from slipway.launch.launches import Launches
 from slipway.memory import exhaustion
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ class Sweeper:
         self._launches = launches
         self._told: set[tuple[str, str]] = set()
         self._ended_here: set[str] = set()
+        self._undecided: set[str] = set()
+        """Launched by an earlier daemon, or not."""
 
     def sweep(self) -> None:
         """One pass. An engine that does not answer ends it; the next one comes in a moment."""
@@ -47,23 +49,26 @@ class Sweeper:
     def requeue(self) -> list[str]:
         """Put back into the queue each run whose launch died with its daemon, before there was a worker.
 
-        Call it before anything launches runs. Ids of the runs that were put back.
+        Call it before anything launches runs. While the engine is away it cannot be told; sweeps do it later.
+        Ids of the runs that were put back at once.
         """
-        lost = [run for run in self._runs(DagsterRunStatus.STARTING) if self._has_no_worker(run.run_id)]
-        for run in lost:
-            self._instance.report_engine_event(
-                "The daemon ended while it launched this run; queued again.", run
-            )
-            self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
-        return [run.run_id for run in lost]
+        queued = []
+        for run in self._runs(DagsterRunStatus.STARTING):
+            try:
+                if self._queue_again(run, self._adapter.state(run.run_id)):
+                    queued.append(run.run_id)
+            except EngineUnreachable as error:
+                log.warning("run %s: %s", run.run_id, error)
+                self._undecided.add(run.run_id)
+        return queued
 
-    def _has_no_worker(self, run_id: str) -> bool:
-        try:
-            phase = self._launches.patiently(lambda: self._adapter.state(run_id)).phase
-        except (EngineUnreachable, Interrupted) as error:
-            log.warning("run %s: %s", run_id, error)
+    def _queue_again(self, run: DagsterRun, state: WorkerState) -> bool:
+        """Whether it had to be: no worker of it is there, nor one that its engine would start."""
+        if state.phase not in (Phase.ABSENT, Phase.WAITING):
             return False
-        return phase in (Phase.ABSENT, Phase.WAITING)
+        self._instance.report_engine_event("The daemon ended while it launched this run; queued again.", run)
+        self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
+        return True
 
     # Workers that ended, or should have
 
@@ -78,6 +83,8 @@ class Sweeper:
         """Fail the run of a worker that ended, if it is not over; note an OOM kill; remove what is left."""
         try:
             self._settle(run_id)
+        except EngineUnreachable as error:
+            log.warning("run %s: %s", run_id, error)
         except Exception:
             log.exception("run %s could not be settled; the next sweep tries again", run_id)
 
@@ -118,8 +125,16 @@ class Sweeper:
         message = diagnosis.ended(state, decided)
         if state.out_of_memory:
             self.note_out_of_memory(run, decided)
-        logs = self._adapter.logs(run.run_id)
-        self._instance.report_run_failed(run, f"{message}\nIts last lines:\n{logs}" if logs else message)
+        self._instance.report_run_failed(run, message + self._last_lines(run.run_id))
+
+    def _last_lines(self, run_id: str) -> str:
+        """What the worker itself said last, where that can be had: a node that is lost has taken it along."""
+        try:
+            logs = self._adapter.logs(run_id)
+        except EngineUnreachable as error:
+            log.warning("run %s: its last lines cannot be read: %s", run_id, error)
+            return ""
+        return f"\nIts last lines:\n{logs}" if logs else ""
 
     def _end_lingering(self, run_ids: list[str]) -> None:
         if not run_ids:
@@ -150,6 +165,10 @@ class Sweeper:
 
     def _look_at_start(self, run: DagsterRun, timeout: int) -> None:
         state = self._adapter.state(run.run_id)
+        if run.run_id in self._undecided:
+            self._undecided.discard(run.run_id)
+            if self._queue_again(run, state):
+                return
         if state.phase is Phase.EXITED:
             return
         why = diagnosis.delayed(state, frozen.read(run.tags, run.run_id))
@@ -163,14 +182,14 @@ class Sweeper:
         return self._instance.get_run_stats(run.run_id).launch_time or time.time()
 
     def _give_up(self, run: DagsterRun, state: WorkerState, message: str) -> None:
-        logs = self._adapter.logs(run.run_id) if state.phase is Phase.RUNNING else ""
+        logs = self._last_lines(run.run_id) if state.phase is Phase.RUNNING else ""
         current = self._reload(run.run_id)
         if current is None or current.status is not DagsterRunStatus.STARTING:
             return
         # The run first: its worker, asked to end, would find a reason of its own.
         self._instance.report_run_failed(
             current,
-            f"{message}\nIts last lines:\n{logs}" if logs else message,
+            message + logs,
             JobFailureData(error=None, failure_reason=RunFailureReason.START_TIMEOUT),
         )
         self._end(run.run_id)

@@ -36,7 +36,8 @@ KINDS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "unschedulable": (
         {"slipway/profile": "impossible"},
         (
-            "No node takes the run's pod: 0/1 nodes are available: 1 Insufficient memory",
+            "No node takes the run's pod: 0/",
+            "Insufficient memory",
             "Profile 'impossible' requests CPU 1 and memory 4Ti",
         ),
     ),
@@ -47,8 +48,8 @@ KINDS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "secret": (secret("no-such-secret", "key"), ('secret "no-such-secret" not found',)),
     "key": (secret("lab-environment", "no-such-key"), ("couldn't find key no-such-key in Secret",)),
     "pod security": (
-        asking(container_config={"security_context": {"privileged": True}}),
-        ("Kubernetes refuses the run's pod: ", "violates PodSecurity", "privileged"),
+        asking(pod_spec_config={"host_network": True}),
+        ("Kubernetes refuses the run's pod: ", "violates PodSecurity", "host namespaces"),
     ),
     "account": (
         asking(pod_spec_config={"service_account_name": "nobody"}),
@@ -82,13 +83,12 @@ def test_a_run_that_cannot_start_says_why_once_and_ends_after_its_time(
         lambda: all(launcher.status(run_id) is DagsterRunStatus.FAILURE for run_id in runs.values()), 90
     )
     for kind, run_id in runs.items():
-        said = reasons(launcher, run_id)
         failure = launcher.failure(run_id)
-        print(kind, said, failure, sep="\n")
-        assert len(said) == 1, kind
         assert failure.startswith("The run did not start within 30 s of its launch. "), kind
+        # On a node that is full it may first have said so.
+        (said,) = (message for message in reasons(launcher, run_id) if KINDS[kind][1][0] in message)
         for text in KINDS[kind][1]:
-            assert text in said[0], kind
+            assert text in said, kind
             assert text in failure, kind
     launcher.swept(lambda: all(namespace.is_clear(run_id) for run_id in runs.values()), 60)
 

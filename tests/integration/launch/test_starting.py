@@ -11,8 +11,8 @@ import pytest
 from dagster import DagsterEventType, DagsterRunStatus
 
 from launching import Launching
-from slipway.launch import process, sweep
-from slipway.launch.adapter import Obstacle, Phase, WorkerState
+from slipway.launch import process, requeue, sweep
+from slipway.launch.adapter import EngineUnreachable, Obstacle, Phase, WorkerState
 
 
 def launched_long_ago(launcher: Launching, run_id: str) -> None:
@@ -78,6 +78,26 @@ def test_reasons_that_alternate_are_told_once_each_also_by_another_daemon(
         "The run cannot start yet. No room on 3 nodes.",
         "The run cannot start yet. No such image.",
     ]
+    launcher.instance.report_run_canceled(run)
+
+
+def test_what_an_earlier_daemon_launched_is_decided_when_the_engine_is_back(
+    launcher: Launching, monkeypatch: pytest.MonkeyPatch
+):
+    run = launcher.create("waiting")
+    launcher.starting(run)
+    launcher.forget()
+
+    def away(_run_id: str) -> WorkerState:
+        raise EngineUnreachable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(launcher.instance.run_launcher._adapter, "state", away)
+        assert requeue(launcher.instance) == []
+        sweep(launcher.instance)
+        assert launcher.status(run.run_id) is DagsterRunStatus.STARTING
+    sweep(launcher.instance)
+    assert launcher.status(run.run_id) is DagsterRunStatus.QUEUED
     launcher.instance.report_run_canceled(run)
 
 

@@ -1,10 +1,13 @@
 """The Job of a run, whole; what platform.yaml and the run's own tag change of it; and what they may not."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dagster_k8s.job import USER_DEFINED_K8S_JOB_CONFIG_SCHEMA
 
 from slipway.config.base import Image
 from slipway.config.errors import UserError
@@ -295,6 +298,15 @@ def test_shallow_replaces_what_platform_yaml_says_and_not_what_makes_the_pod_the
     assert container_of(job)["resources"]["limits"]["memory"] == "2Gi"
 
 
+@pytest.mark.parametrize(
+    ("kubernetes", "account"),
+    [("", "prod-slipway-daemon"), ("kubernetes: {daemon: {serviceAccount: {name: mine}}}", "mine")],
+)
+def test_no_run_is_the_daemon(kubernetes, account):
+    with pytest.raises(UserError, match="is the daemon's own"):
+        body(order(kubernetes=kubernetes), {"pod_spec_config": {"service_account_name": account}})
+
+
 def test_a_container_beside_the_runs_own():
     tag = {"pod_spec_config": {"containers": [{"name": "proxy", "image": "p:1"}]}}
     assert [one["name"] for one in pod_of(body(order(), tag))["containers"]] == ["run", "proxy"]
@@ -445,3 +457,28 @@ def test_one_registry_for_all_images(repository, registry, expected):
 )
 def test_labels_have_values_that_kubernetes_takes(text, expected):
     assert kubernetes_job.label(text) == expected
+
+
+def test_the_tag_has_the_sections_that_are_judged_here():
+    """A section that upstream adds must be looked at: what may it change?"""
+    assert set(USER_DEFINED_K8S_JOB_CONFIG_SCHEMA.fields) == {
+        "container_config",
+        "pod_spec_config",
+        "pod_template_spec_metadata",
+        "job_config",
+        "job_metadata",
+        "job_spec_config",
+        "merge_behavior",
+    }
+
+
+def test_other_runtimes_need_nothing_of_kubernetes():
+    script = """
+import sys
+sys.modules["kubernetes"] = sys.modules["dagster_k8s"] = None
+import slipway.daemon.__main__, slipway.launch.docker, slipway.launch.launcher, slipway.launch.process
+from slipway.launch.runtimes import adapter
+adapter({"SLIPWAY_RUNTIME": "process", "SLIPWAY_STATE": "x"}, print)
+"""
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert loaded.returncode == 0, loaded.stderr

@@ -91,6 +91,17 @@ def test_a_pod_that_ends_with_grace_still_runs():
     assert state(ending).cause == "The run's pod was deleted."
 
 
+@pytest.mark.parametrize(
+    ("finished", "cause"),
+    [("2026-11-24T11:59:35Z", None), ("2026-11-24T11:59:45Z", "The run's pod was deleted.")],
+)
+def test_a_deletion_ends_what_had_not_ended_before(finished, cause):
+    """The launcher itself deletes pods that have ended."""
+    over = container(terminated={"exitCode": 1, "finishedAt": finished})
+    deleted = {"deletionTimestamp": "2026-11-24T12:00:10Z", "deletionGracePeriodSeconds": 30}
+    assert state(pod(phase="Failed", containerStatuses=[over], metadata=deleted)).cause == cause
+
+
 def test_a_pod_long_past_its_grace_is_on_a_node_that_is_gone():
     at_last = pod(metadata={"deletionTimestamp": "2026-11-24T11:59:10Z"})
     assert state(at_last).phase is Phase.RUNNING
