@@ -10,7 +10,8 @@ scripts/cluster-check.sh
 run helm uninstall "$release" --namespace "$namespace" --ignore-not-found --wait --timeout "${TIMEOUT:-5m}"
 if [ -n "${VOLUMES:-}" ]; then
     run kubectl delete persistentvolumeclaim --namespace "$namespace" --selector "app.kubernetes.io/instance=$release"
-    others=$(kubectl --namespace "$namespace" get pods,persistentvolumeclaims --output name)
+    others=$(kubectl --namespace "$namespace" get pods,persistentvolumeclaims --output name \
+        --selector "app.kubernetes.io/instance!=$release")
     if [ -z "$others" ]; then
         run kubectl delete namespace "$namespace" --ignore-not-found
     else
