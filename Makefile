@@ -20,8 +20,16 @@ up: environment ## the platform in containers, with sample files landed
 down: ## stop and remove the containers, of runs too (VOLUMES=1: and the data)
 	@scripts/compose-down.sh
 
+.PHONY: cluster-up
+cluster-up: environment ## the platform on the Kubernetes cluster that kubectl reaches, with sample files landed
+	@scripts/cluster-up.sh
+
+.PHONY: cluster-down
+cluster-down: ## uninstall it from there (VOLUMES=1: and remove the data and the namespace)
+	@scripts/cluster-down.sh
+
 .PHONY: test
-test: environment-dev ## every test that this machine can run (REQUIRE=docker: an engine is not optional)
+test: environment-dev ## every test that this machine can run (REQUIRE=docker,kubernetes: neither is optional)
 	@$(BIN)/python tests/suites.py
 
 .PHONY: test-fast

@@ -7,10 +7,9 @@ import os
 import shutil
 import socket
 import subprocess
-import urllib.request
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import docker
 import yaml
@@ -18,12 +17,10 @@ from docker.models.containers import Container
 
 from slipway.aws import s3_client
 from slipway.config.connections import S3Settings
-from waiting import until
+from webserver import Webserver
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-T = TypeVar("T")
 
 TOKEN = "token of ecommerce alone"
 IMAGE_TAG = "stack-test"
@@ -126,7 +123,7 @@ defs = dg.Definitions(
 '''
 
 
-class Stack:
+class Stack(Webserver):
     """One project of Compose: its files, its containers and its doors."""
 
     def __init__(self, folder: Path) -> None:
@@ -145,6 +142,10 @@ class Stack:
             "SLIPWAY_S3_PORT": str(self.s3_port),
             "STACK_TEST_TOKEN": TOKEN,
         }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ui_port}"
 
     def compose(self, *arguments: str, check: bool = True, timeout: float = 600) -> str:
         """Run `docker compose`; its output, errors included."""
@@ -196,19 +197,6 @@ class Stack:
         rows: list[dict[str, Any]] = json.loads(output)
         return rows
 
-    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
-        """Ask the webserver."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.ui_port}/graphql",
-            json.dumps({"query": query, "variables": variables}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer: dict[str, Any] = json.load(response)
-        assert "errors" not in answer, answer
-        data: dict[str, Any] = answer["data"]
-        return data
-
     def s3(self) -> S3Client:
         """The published S3, as a user reaches it."""
         client: S3Client = s3_client(
@@ -222,78 +210,6 @@ class Stack:
             )
         )
         return client
-
-    def launch(self, location: str, asset: str) -> str:
-        """Launch a run that materialises one asset; its id."""
-        data = self.graphql(
-            """mutation($location: String!, $asset: [String!]!) {
-              launchRun(executionParams: {runConfigData: {}, selector: {
-                repositoryLocationName: $location, repositoryName: "__repository__", jobName: "__ASSET_JOB",
-                assetSelection: [{path: $asset}]}}) {
-                __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
-            location=location,
-            asset=[asset],
-        )["launchRun"]
-        assert data["__typename"] == "LaunchRunSuccess", data
-        run_id: str = data["run"]["runId"]
-        return run_id
-
-    def succeeded(self, job: str) -> list[str]:
-        """Ids of the runs of a job that succeeded."""
-        data = self.graphql(
-            """query($job: String!) { runsOrError(filter: {pipelineName: $job, statuses: [SUCCESS]}) {
-               ... on Runs { results { runId } } } }""",
-            job=job,
-        )["runsOrError"]
-        return [run["runId"] for run in data["results"]]
-
-    def finished(self, run_id: str, seconds: float = 120) -> dict[str, Any]:
-        """Status, tags and the JSON metadata of a run, once it has ended."""
-
-        def ended() -> dict[str, Any] | None:
-            data = self.graphql(
-                """query($run: ID!) { runOrError(runId: $run) { ... on Run { status tags { key value }
-                   assetMaterializations { metadataEntries { label ... on JsonMetadataEntry { jsonString } } } } } }""",
-                run=run_id,
-            )["runOrError"]
-            return data if data["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
-
-        return until(ended, seconds, f"run {run_id} has not ended")
-
-    def seen(self, run_id: str) -> dict[str, Any]:
-        """What the probe saw in a run that succeeded."""
-        run = self.finished(run_id)
-        assert run["status"] == "SUCCESS", self.failure(run_id)
-        [entry] = [
-            entry
-            for materialization in run["assetMaterializations"]
-            for entry in materialization["metadataEntries"]
-            if entry["label"] == "seen"
-        ]
-        found: dict[str, Any] = json.loads(entry["jsonString"])
-        return found
-
-    def failure(self, run_id: str) -> str:
-        """What the events of a run say went wrong."""
-        events = self.graphql(
-            """query($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
-               ... on MessageEvent { message level } ... on ErrorEvent { error { message stack } } } } } }""",
-            run=run_id,
-        )["logsForRun"]["events"]
-        return json.dumps([event for event in events if event.get("error") or event.get("level") == "ERROR"])[
-            -6000:
-        ]
-
-    def locations(self) -> dict[str, str]:
-        """Each code location with its load error, or an empty text."""
-        entries = self.graphql(
-            """{ workspaceOrError { ... on Workspace { locationEntries { name
-                 locationOrLoadError { __typename ... on PythonError { message } } } } } }"""
-        )["workspaceOrError"]["locationEntries"]
-        return {
-            entry["name"]: (entry["locationOrLoadError"] or {"message": "still loading"}).get("message", "")
-            for entry in entries
-        }
 
     def logs(self, service: str) -> str:
         """What a service wrote, from its first start."""

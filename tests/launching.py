@@ -148,6 +148,7 @@ class Launching:
         result = create_schema().execute(query, context_value=self._workspace.create_request_context())
         assert not result.errors, result.errors
         return result.data
+
     def starting(self, run: DagsterRun) -> None:
         """What the queue does before it launches a run."""
         event = DagsterEvent(DagsterEventType.PIPELINE_STARTING.value, run.job_name)

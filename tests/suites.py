@@ -3,7 +3,7 @@
     python tests/suites.py [SUITE…]
 
 What a machine lacks is said, not hidden: a suite that cannot run is `skipped` with its reason, and an error
-when `REQUIRE` (a comma-separated list, such as `docker`) asks for what it needs.
+when `REQUIRE` (a comma-separated list, such as `docker,kubernetes`) asks for what it needs.
 """
 
 from __future__ import annotations
@@ -55,7 +55,16 @@ def docker_missing() -> str | None:
     return None
 
 
-NEEDS: dict[str, Callable[[], str | None]] = {"docker": docker_missing}
+def kubernetes_missing() -> str | None:
+    """Why nothing can be installed on a cluster here, or None."""
+    for command in (["scripts/cluster-check.sh"], ["scripts/cluster-load.sh", "--check"]):
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            return result.stderr.partition("\n")[0].removeprefix("error: ")
+    return docker_missing()
+
+
+NEEDS: dict[str, Callable[[], str | None]] = {"docker": docker_missing, "kubernetes": kubernetes_missing}
 
 
 def run(command: list[str | Path], **environment: str) -> bool:
@@ -177,6 +186,11 @@ def stack() -> Outcome:
     return pytest("tests/stack")
 
 
+def cluster() -> Outcome:
+    """The platform on the Kubernetes cluster of the current context."""
+    return pytest("tests/cluster")
+
+
 @dataclass(frozen=True)
 class Suite:
     """A suite by name, and what the machine must have for it."""
@@ -193,6 +207,7 @@ SUITES = {
     "integration": Suite(integration),
     "chaos": Suite(chaos),
     "stack": Suite(stack, needs=("docker",)),
+    "cluster": Suite(cluster, needs=("kubernetes",)),
 }
 
 

@@ -16,24 +16,6 @@ from waiting import until
 BUCKET = "dagster-compute-logs"
 
 
-def captures(stack: Stack, run_id: str) -> list[list[str]]:
-    """The log keys of a run, one for each attempt of a step, in the order of their start."""
-    events = stack.graphql(
-        """query($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
-           ... on LogsCapturedEvent { fileKey } } } } }""",
-        run=run_id,
-    )["logsForRun"]["events"]
-    return [[run_id, "compute_logs", event["fileKey"]] for event in events if event]
-
-
-def text(stack: Stack, log_key: list[str]) -> dict[str, str]:
-    """A log as the UI gets it."""
-    found: dict[str, str] = stack.graphql(
-        "query($key: [String!]!) { capturedLogs(logKey: $key) { stdout stderr } }", key=log_key
-    )["capturedLogs"]
-    return found
-
-
 def links(stack: Stack, log_key: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = stack.graphql(
         "query($key: [String!]!) { capturedLogsMetadata(logKey: $key) { stdoutLocation stdoutDownloadUrl } }",
@@ -45,8 +27,8 @@ def links(stack: Stack, log_key: list[str]) -> dict[str, Any]:
 def talks(stack: Stack) -> tuple[str, list[str]]:
     """A run whose step prints without an end, of which the UI shows something by now; its id and log key."""
     run_id = stack.launch("ecommerce", "talking")
-    [log_key] = until(lambda: captures(stack, run_id), 90, "no step has begun")
-    until(lambda: "it is" in (text(stack, log_key)["stdout"] or ""), 30, "the log of a running step is empty")
+    [log_key] = until(lambda: stack.log_keys(run_id), 90, "no step has begun")
+    until(lambda: "it is" in (stack.log(log_key)["stdout"] or ""), 30, "the log of a running step is empty")
     return run_id, log_key
 
 
@@ -63,7 +45,7 @@ def objects(stack: Stack, run_id: str) -> list[str]:
 def test_each_attempt_of_a_retried_step_shows_its_own_log(stack: Stack) -> None:
     run_id = stack.launch("veteran", "stumbling")
     assert stack.finished(run_id)["status"] == "SUCCESS", stack.failure(run_id)
-    logs = [text(stack, log_key) for log_key in captures(stack, run_id)]
+    logs = [stack.log(log_key) for log_key in stack.log_keys(run_id)]
     assert [log["stdout"] for log in logs] == [f"this is attempt {number}\n" for number in range(3)]
     assert all(f"attempt {number} complains\n" in log["stderr"] for number, log in enumerate(logs))
 
@@ -71,7 +53,7 @@ def test_each_attempt_of_a_retried_step_shows_its_own_log(stack: Stack) -> None:
 def test_a_link_works_from_outside_of_the_network(stack: Stack) -> None:
     run_id = stack.launch("ecommerce", "brief")
     assert stack.finished(run_id)["status"] == "SUCCESS", stack.failure(run_id)
-    [log_key] = captures(stack, run_id)
+    [log_key] = stack.log_keys(run_id)
     found = links(stack, log_key)
     assert found["stdoutLocation"] == f"s3://{BUCKET}/compute-logs/{'/'.join(log_key)}.out"
     assert str(found["stdoutDownloadUrl"]).startswith(f"http://127.0.0.1:{stack.s3_port}/{BUCKET}/")
@@ -81,31 +63,26 @@ def test_a_link_works_from_outside_of_the_network(stack: Stack) -> None:
 
 def test_a_run_that_is_cancelled_in_the_ui_leaves_all_of_its_log(stack: Stack) -> None:
     run_id, log_key = talks(stack)
-    stack.graphql(
-        "mutation($run: String!) { terminateRun(runId: $run) { __typename ... on PythonError { message } } }",
-        run=run_id,
-    )
+    stack.terminate(run_id)
     assert stack.finished(run_id)["status"] == "CANCELED"
-    assert text(stack, log_key)["stdout"].endswith("\nand that was all\n")
+    assert stack.log(log_key)["stdout"].endswith("\nand that was all\n")
     assert objects(stack, run_id) == [f"{log_key[-1]}.err", f"{log_key[-1]}.out"]
 
 
 def test_a_killed_container_leaves_all_but_the_last_interval(stack: Stack) -> None:
     run_id, log_key = talks(stack)
-    begun = last_time(text(stack, log_key)["stdout"])
+    begun = last_time(stack.log(log_key)["stdout"])
     # Past the first uploads, which come faster.
-    until(
-        lambda: last_time(text(stack, log_key)["stdout"]) > begun + 2 * UPLOAD_INTERVAL, 60, "the log stands"
-    )
+    until(lambda: last_time(stack.log(log_key)["stdout"]) > begun + 2 * UPLOAD_INTERVAL, 60, "the log stands")
     container = stack.engine.containers.get(f"slipway-run-{run_id}")
     container.kill(signal="SIGKILL")
     killed = time.time()
     assert stack.finished(run_id)["status"] == "FAILURE"
     # Half a second for the upload itself, as often as one may have to wait for a core.
-    assert last_time(text(stack, log_key)["stdout"]) > killed - UPLOAD_INTERVAL - 1.5
+    assert last_time(stack.log(log_key)["stdout"]) > killed - UPLOAD_INTERVAL - 1.5
     assert f"{log_key[-1]}.out.partial" in objects(stack, run_id)
     with urllib.request.urlopen(str(links(stack, log_key)["stdoutDownloadUrl"]), timeout=10) as answer:
-        assert answer.read().decode() == text(stack, log_key)["stdout"]
+        assert answer.read().decode() == stack.log(log_key)["stdout"]
 
 
 def test_a_scratch_that_is_too_small_is_named_where_the_step_failed(stack: Stack) -> None:

@@ -10,6 +10,7 @@ import click
 
 from slipway import config
 from slipway.config import loader
+from slipway.ops.compose import builds
 from slipway.ops.images import needed
 
 
@@ -23,13 +24,18 @@ from slipway.ops.images import needed
 @click.option(
     "--json", "as_json", is_flag=True, help="Print an array of objects: image, source to copy it from, keys."
 )
-def command(file: Path | None, as_json: bool) -> None:
+@click.option("--build", is_flag=True, help="Print a Compose file that builds those that are made here.")
+def command(file: Path | None, as_json: bool, build: bool) -> None:
     """List every image that the platform is made of on Kubernetes, with kubernetes.imageRegistry applied.
 
     A cluster without a way out needs them in a registry that it reaches. `docker compose config --images` lists those of
     the compose file.
     """
-    found = needed(loader.load(file) if file else config.current())
+    platform = loader.load(file) if file else config.current()
+    if build:
+        click.echo(json.dumps(builds(platform), indent=2))
+        return
+    found = needed(platform)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], indent=2))
         return

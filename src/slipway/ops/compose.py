@@ -123,6 +123,37 @@ def _inside(name: str, path: str) -> str:
     return path.removeprefix("./").rstrip("/")
 
 
+def location_build(path: str, location: CodeLocation) -> dict[str, Any]:
+    """How the image of a location is built, in Compose's terms."""
+    return {
+        "context": ".",
+        "dockerfile": "docker/location.Dockerfile",
+        "args": {"LOCATION": path, "PYTHON_VERSION": location.python},
+    }
+
+
+def builds(platform: Platform) -> dict[str, Any]:
+    """A Compose file that builds the images of this repository and does nothing else, on whatever they run later.
+
+    Raises:
+        UserError: a location leads out of the folder of platform.yaml.
+    """
+    platform_build = {"context": ".", "dockerfile": "docker/platform.Dockerfile"}
+    return {
+        "name": "slipway-images",
+        "services": {
+            "platform": {"image": str(platform.kubernetes.image), "build": platform_build},
+            **{
+                server_name(name): {
+                    "image": str(location.image),
+                    "build": location_build(_verbatim(_inside(name, location.path)), location),
+                }
+                for name, location in platform.code_locations.items()
+            },
+        },
+    }
+
+
 def _locations(platform: Platform) -> dict[str, Any]:
     shared = list(_shared_references(platform))
     services: dict[str, Any] = {}
@@ -132,11 +163,7 @@ def _locations(platform: Platform) -> dict[str, Any]:
         services[server_name(name)] = {
             "<<": _Alias("*location"),
             "image": image,
-            "build": {
-                "context": ".",
-                "dockerfile": "docker/location.Dockerfile",
-                "args": {"LOCATION": path, "PYTHON_VERSION": location.python},
-            },
+            "build": location_build(path, location),
             "pull_policy": _Alias("*built"),
             "environment": {
                 "<<": _Alias("[*environment, *platform-environment]"),
