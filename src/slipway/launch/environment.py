@@ -34,8 +34,14 @@ RUN_METADATA = "SLIPWAY_RUN_METADATA"
 """JSON object that the instance's storage adds to the metadata of each of the run's materialisations."""
 
 _REFERENCES = (EnvReference, FileReference, SecretReference)
-_OF_SERVICES = {("concurrency",), ("kubernetes",), ("defaults", "start_timeout")}
-"""What no run reads."""
+_OF_SERVICES = {
+    ("concurrency", "max_concurrent_runs"),
+    ("concurrency", "pools"),
+    ("concurrency", "tags"),
+    ("defaults", "start_timeout"),
+    ("kubernetes",),
+}
+"""What no run reads. A step that claims a pool's slot reads `concurrency.default_pool_limit`."""
 
 
 def portable_platform(platform: Platform, resolve: Callable[[Reference], V]) -> tuple[str, dict[str, V]]:

@@ -58,6 +58,7 @@ CONSUMERS = {
     "code_locations.<name>.duckdb_file": "launch/environment.py",
     "code_locations.<name>.env.<name>": "launch/environment.py",
     "defaults.profile": "profiles/resolving.py",
+    "defaults.start_timeout": "launch/sweeping.py",
     "concurrency.max_concurrent_runs": "instance.py",
     "concurrency.default_pool_limit": "instance.py",
     "concurrency.pools.<name>": "ops/bootstrap_pools.py",
@@ -67,7 +68,6 @@ CONSUMERS = {
 }
 UNREAD = {
     "observability.compute_logs.manager_type": "s3 is its only value; any other is refused",
-    "defaults.start_timeout": "not yet",
 }
 
 
