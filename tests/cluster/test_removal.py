@@ -33,7 +33,8 @@ def test_only_volumes_are_left_and_an_install_goes_on_with_them(installed: Insta
     assert f"{RELEASE}-duckdb-veteran" in kept
     until(lambda: not left(installed), 90, lambda: f"{left(installed)}")
 
-    installed.run_command("scripts/cluster-up.sh", timeout=900)
+    # with the images that the cluster has
+    installed.run_command("scripts/cluster-up.sh", timeout=900, CLUSTER_LOAD="true")
     assert installed.sql(ROWS)[0]["n"] >= rows[0]["n"] > 0
     assert objects <= keys(installed)
     # its pod went with the release
