@@ -90,7 +90,10 @@ def portable_platform(platform: Platform, resolve: Callable[[Reference], V]) -> 
             }
         }
     )
-    return json.dumps(portable(bare, ()), separators=(",", ":")), values
+    inline = portable(bare, ())
+    if not inline.get("concurrency"):
+        inline.pop("concurrency", None)
+    return json.dumps(inline, separators=(",", ":")), values
 
 
 def location_environment(

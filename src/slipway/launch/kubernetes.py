@@ -15,6 +15,7 @@ from typing import Any
 from slipway import config
 from slipway.config import duckdb_file
 from slipway.config.errors import UserError
+from slipway.config.images import from_registry
 from slipway.config.loader import parse
 from slipway.config.model import EnvReference, FileReference, Platform, Reference
 from slipway.launch import kubernetes_job, kubernetes_status, kubernetes_tag
@@ -35,7 +36,6 @@ from slipway.launch.kubernetes_job import (
     RUN_LABEL,
     SCRATCH,
     Release,
-    from_registry,
     job_name,
 )
 from slipway.profiles import ResolvedProfile

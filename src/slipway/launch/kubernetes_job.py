@@ -16,7 +16,7 @@ from dagster_k8s.models import k8s_model_from_dict
 from kubernetes import client
 
 from slipway.config import duckdb_file
-from slipway.config.base import Image, StrictModel
+from slipway.config.base import StrictModel
 from slipway.config.errors import UserError
 from slipway.config.kubernetes import EnvVar, Placement
 from slipway.config.quantity import format_bytes, format_cpu
@@ -66,15 +66,6 @@ class Release:
 def job_name(run_id: str) -> str:
     """The name that a run's Job is found by."""
     return f"slipway-run-{run_id}"
-
-
-def from_registry(image: Image, registry: str) -> str:
-    """An image from the one registry that a platform has its images from; empty: from its own."""
-    if not registry:
-        return str(image)
-    first, slash, rest = image.repository.partition("/")
-    own = slash and (first == "localhost" or "." in first or ":" in first)
-    return f"{registry}/{rest if own else image.repository}:{image.tag}"
 
 
 def body(order: WorkOrder, release: Release, wanted: Wanted) -> Json:

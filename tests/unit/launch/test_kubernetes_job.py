@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from dagster_k8s.job import USER_DEFINED_K8S_JOB_CONFIG_SCHEMA
 
-from slipway.config.base import Image
 from slipway.config.errors import UserError
 from slipway.config.loader import parse
 from slipway.launch import kubernetes_job, kubernetes_tag
@@ -176,7 +175,7 @@ KUBERNETES = """
 kubernetes:
   imagePullPolicy: Always
   imagePullSecrets: [{name: pull}]
-  commonLabels: {team: data, slipway/location: other}
+  commonLabels: {team: data}
   commonAnnotations: {cost: "1"}
   runs:
     serviceAccount: {name: own}
@@ -228,9 +227,8 @@ def test_what_platform_yaml_says_of_runs_and_nearer_of_one_locations():
 
 
 def test_variables_that_slipway_derives_are_refused_in_platform_yaml():
-    work = order(kubernetes="kubernetes: {runs: {env: [{name: DUCKDB_THREADS, value: '9'}]}}")
     with pytest.raises(UserError, match=r"kubernetes\.runs\.env.*DUCKDB_THREADS"):
-        body(work)
+        order(kubernetes="kubernetes: {runs: {env: [{name: DUCKDB_THREADS, value: '9'}]}}")
 
 
 def test_the_tag_is_merged_deeply_over_what_platform_yaml_says():
@@ -434,21 +432,6 @@ def test_the_older_tag_of_resources_counts_as_well():
 def test_a_run_without_tags_keeps_its_profile():
     profile = order().profile
     assert kubernetes_tag.adjusted(profile, kubernetes_tag.read({"other": "x"})) == (profile, [])
-
-
-@pytest.mark.parametrize(
-    ("repository", "registry", "expected"),
-    [
-        ("slipway/one", "", "slipway/one:1"),
-        ("slipway/one", "mirror.example.com/team", "mirror.example.com/team/slipway/one:1"),
-        ("ghcr.io/slipway/one", "mirror.example.com", "mirror.example.com/slipway/one:1"),
-        ("localhost/one", "mirror.example.com", "mirror.example.com/one:1"),
-        ("registry:5000/one", "mirror.example.com", "mirror.example.com/one:1"),
-        ("postgres", "mirror.example.com", "mirror.example.com/postgres:1"),
-    ],
-)
-def test_one_registry_for_all_images(repository, registry, expected):
-    assert kubernetes_job.from_registry(Image(repository=repository, tag="1"), registry) == expected
 
 
 @pytest.mark.parametrize(
