@@ -20,6 +20,7 @@ from dagster._core.workspace.load_target import WorkspaceLoadTarget
 from dagster._daemon.monitoring.concurrency import execute_concurrency_slots_iteration
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster_graphql.schema import create_schema
 
 from slipway.daemon.retries import OtherRetries, Retries
 from waiting import until
@@ -131,6 +132,12 @@ class Launching:
         with QueuedRunCoordinatorDaemon(interval_seconds=1) as queue:
             for error in queue.run_iteration(self._workspace):
                 assert error is None, error
+
+    def asked(self, query: str) -> Any:
+        """What the webserver answers to its UI."""
+        result = create_schema().execute(query, context_value=self._workspace.create_request_context())
+        assert not result.errors, result.errors
+        return result.data
 
     def monitor(self) -> None:
         """One pass of Dagster's own run monitoring."""

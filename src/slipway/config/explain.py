@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from pydantic_core import ErrorDetails
 from slipway.config import shapes
 from slipway.config.errors import Path, Problem, dotted
 from slipway.config.findings import Finding, nearest
+from slipway.config.kubernetes import Kubernetes
 from slipway.config.model import Platform
 
 QUOTE_IT = "quote it"
@@ -36,8 +38,27 @@ def without_value(node: Any, path: Path = ()) -> Iterator[Finding]:
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from without_value(value, (*path, index))
-    elif node is None and path and (shapes.at(path) is not None or shapes.passed_through(path)):
+    elif node is None and path and _expects_a_value(path):
         yield _without_value(path)
+
+
+def _expects_a_value(path: Path) -> bool:
+    """Not so of an unknown key, which is another finding, and of a default of the chart's that null takes away."""
+    if shapes.passed_through(path):
+        return True
+    optional = type(None) in shapes.members(shapes.at(path))
+    return shapes.at(path) is not None and not (optional and path in _chart_defaults())
+
+
+@cache
+def _chart_defaults() -> frozenset[Path]:
+    def paths(node: Any, path: Path) -> Iterator[Path]:
+        yield path
+        if isinstance(node, dict):
+            for key, value in node.items():
+                yield from paths(value, (*path, key))
+
+    return frozenset(paths(Kubernetes().model_dump(by_alias=True, exclude_none=True), ("kubernetes",)))
 
 
 def _without_value(path: Path) -> Finding:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from slipway.config.base import Image, Limits, Memory, Name, StrictModel, VariableName
+from slipway.config.base import Image, Memory, Name, Resources, StrictModel, VariableName
 
 Texts = dict[str, str]
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
@@ -65,15 +65,25 @@ class LocalObjectReference(KubernetesModel):
     name: ObjectName = Field(description="Name of the object, in the platform's namespace.")
 
 
+class Amounts(Resources):
+    """Amounts of a container."""
+
+    ephemeral_storage: Memory | None = Field(
+        default=None, alias="ephemeral-storage", description="Bytes of the node's disk, such as 1Gi."
+    )
+
+
 class ServerResources(KubernetesModel):
     """As Kubernetes' ResourceRequirements."""
 
-    requests: Limits = Field(default=Limits(), description="What the pod is sure to get.")
-    limits: Limits = Field(default=Limits(), description="What the pod may use at most.")
+    requests: Amounts = Field(default=Amounts(), description="What the pod is sure to get.")
+    limits: Amounts = Field(default=Amounts(), description="What the pod may use at most.")
 
 
 def _resources(cpu: str, memory: str, most: str, cpu_most: str) -> ServerResources:
-    return ServerResources(requests=Limits(cpu=cpu, memory=memory), limits=Limits(cpu=cpu_most, memory=most))
+    return ServerResources(
+        requests=Amounts(cpu=cpu, memory=memory), limits=Amounts(cpu=cpu_most, memory=most)
+    )
 
 
 class ServiceAccount(KubernetesModel):
@@ -288,13 +298,16 @@ class NetworkPolicies(KubernetesModel):
 
 
 def merged(default: Any, given: Any) -> Any:
-    """What is given over a default: maps key by key, anything else whole."""
+    """What is given over a default, as Helm merges: maps key by key, anything else whole; null takes a default away."""
     if not (isinstance(default, dict) and isinstance(given, dict)):
         return given
-    return {
-        **default,
-        **{key: merged(default.get(key), value) for key, value in given.items()},
-    }
+    result = dict(default)
+    for key, value in given.items():
+        if value is None and key in default:
+            del result[key]
+        else:
+            result[key] = merged(default.get(key), value)
+    return result
 
 
 class SmokeTest(KubernetesModel):

@@ -16,7 +16,7 @@ from slipway.config.findings import Finding, at, entries, items, nearest, valid
 from slipway.config.kubernetes import Kubernetes, ServerResources, merged
 
 SERVERS = ("webserver", "webserverReadOnly", "daemon", "bootstrap", "codeServers", "postgres", "localstack")
-"""The components that have resources of their own."""
+"""The components of the chart that are servers or their Jobs."""
 
 OWN_LABELS = (
     *(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "managed-by", "version")),
@@ -127,10 +127,10 @@ def _tolerations(kubernetes: Any) -> Iterator[Finding]:
 
 def _resources(kubernetes: Any) -> Iterator[Finding]:
     defaults = Kubernetes().model_dump(by_alias=True, exclude_none=True)
-    for component in SERVERS:
-        given = at(kubernetes, component, "resources")
-        whole = merged(defaults[component]["resources"], given or {})
-        yield from _fitting(("kubernetes", component, "resources"), given, whole)
+    for container in (*((server,) for server in SERVERS), ("localstack", "keeper")):
+        given = at(kubernetes, *container, "resources")
+        whole = merged(at(defaults, *container, "resources"), given or {})
+        yield from _fitting(("kubernetes", *container, "resources"), given, whole)
     servers = merged(defaults["codeServers"]["resources"], at(kubernetes, "codeServers", "resources") or {})
     for name, raw in entries(kubernetes, "codeLocations"):
         given = at(raw, "resources")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from dagster import DagsterRunStatus
 
 from launching import Launching
@@ -73,6 +74,19 @@ def test_the_queue_holds_the_limits_as_they_are_now(launcher: Launching, limits:
     assert [launcher.finished(run) for run in (*runs, of_the_night)] == [DagsterRunStatus.SUCCESS] * 5
 
 
+def test_the_ui_shows_the_limits_of_platform_yaml(launcher: Launching, limits: Limits):
+    limits.are("{max_concurrent_runs: 17, default_pool_limit: 3, tags: {team: {each_value: 5}}}")
+    found = launcher.asked(
+        "{instance {runQueueConfig {maxConcurrentRuns tagConcurrencyLimitsYaml}"
+        " poolConfig {defaultPoolLimit poolGranularity}}}"
+    )["instance"]
+    assert found["poolConfig"] == {"defaultPoolLimit": 3, "poolGranularity": "op"}
+    assert found["runQueueConfig"]["maxConcurrentRuns"] == 17
+    assert yaml.safe_load(found["runQueueConfig"]["tagConcurrencyLimitsYaml"]) == [
+        {"key": "team", "value": {"applyLimitPerUniqueValue": True}, "limit": 5}
+    ]
+
+
 def test_a_pool_of_two_holds_over_processes_and_a_killed_run_leaves_it(
     launcher: Launching, limits: Limits, platform_file: Path, state: Path, tmp_path: Path
 ):
@@ -102,3 +116,14 @@ def test_a_pool_of_two_holds_over_processes_and_a_killed_run_leaves_it(
     assert launcher.status(second) is DagsterRunStatus.STARTED
     go.touch()
     assert [launcher.finished(run) for run in (second, third)] == [DagsterRunStatus.SUCCESS] * 2
+
+
+def test_runs_know_the_default_of_pools(launcher: Launching, limits: Limits, tmp_path: Path):
+    limits.are("{default_pool_limit: 2}")
+    go = tmp_path / "go"
+    runs = [launcher.run("holding_unnamed_pool", config=holding(go, "hold_unnamed_pool")) for _ in range(2)]
+    for run in runs:
+        launcher.says(run, "has its place")
+    assert launcher.instance.event_log_storage.get_concurrency_info("drill").slot_count == 2
+    go.touch()
+    assert [launcher.finished(run) for run in runs] == [DagsterRunStatus.SUCCESS] * 2

@@ -1,7 +1,4 @@
 import json
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +8,6 @@ from slipway.cli.images import command
 from slipway.config.errors import PlatformFileError
 
 ROOT = Path(__file__).parents[3]
-CHART = ROOT / "helm/slipway"
 LOCATIONS = """
 code_locations:
   shop: {path: p, image: {repository: ghcr.io/team/shop, tag: "3"}}
@@ -78,15 +74,3 @@ def test_a_wrong_platform_is_refused(platform: Path) -> None:
     platform.write_text("kubernetes: {imageRegistry: r/}")
     with pytest.raises(PlatformFileError, match=r"kubernetes\.imageRegistry"):
         images(platform)
-
-
-@pytest.mark.skipif(shutil.which("helm") is None, reason="no helm")
-@pytest.mark.skipif(not (CHART / "Chart.yaml").exists(), reason="no chart")
-@pytest.mark.parametrize("more", ["", "kubernetes: {imageRegistry: r.example.com}\n", OWN_SERVICES])
-def test_they_are_those_that_the_chart_renders(more: str, platform: Path) -> None:
-    platform.write_text(LOCATIONS + more)
-    rendered = subprocess.run(
-        ["helm", "template", "r", str(CHART), "-f", str(platform)], capture_output=True, text=True, check=True
-    ).stdout
-    found = re.findall(r'^\s*(?:- )?image: "?([^"\s]+)"?$', rendered, re.MULTILINE)
-    assert sorted(set(found)) == images(platform).splitlines()

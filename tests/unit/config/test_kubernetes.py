@@ -73,7 +73,7 @@ OBJECT = "is no name of a Kubernetes object: lower-case letters, digits, dots an
         ("image: {repository: 'slipway/platform:0.2.0'}", "image.repository: 'slipway/platform:0.2.0' is no image repository: lower case, without the tag; did you mean 'slipway/platform'?"),
         ("image: {tag: 1.10}", 'image.tag: is the number 1.1, and it must be text; quote it: "1.10"'),
         ("postgres: {volume: {size: 10GB}}", "postgres.volume.size: '10GB' is not a quantity; did you mean '10G'?"),
-        ("networkPolicies: false", "networkPolicies: is false, and it must be a mapping of enabled, webserverFrom, postgresTo, storageTo, apiServerTo, apiServerPorts"),
+        ("networkPolicies: false", "networkPolicies: is false, and it must be a mapping of enabled, dnsTo, webserverFrom, postgresTo, storageTo, apiServerTo, apiServerPorts"),
         ("networkPolicies: {apiServerPorts: [443, 70000]}", "networkPolicies.apiServerPorts.1: 70000 is too large, the most is 65535"),
         ("networkPolicies: {apiServerPorts: 6443}", "networkPolicies.apiServerPorts: is the number 6443, and it must be a list of whole numbers"),
         ("networkPolicies: {postgresTo: [10.0.0.0/8]}", "networkPolicies.postgresTo.0: is text, and it must be a mapping of names"),
@@ -95,6 +95,7 @@ OBJECT = "is no name of a Kubernetes object: lower-case letters, digits, dots an
         ("webserver: {tolerations: [{key: a, tolerationSeconds: 5}]}", "webserver.tolerations.0.tolerationSeconds: is for effect NoExecute alone; remove it, or give the effect"),
         ("webserver: {resources: {limits: {memory: 256Mi}}}", "webserver.resources.limits.memory: 256Mi is below the request of 512Mi; raise it, or lower requests.memory"),
         ("webserver: {resources: {requests: {memory: 2Gi}}}", "webserver.resources.requests.memory: 2Gi is above the limit of 1Gi; lower it, or raise limits.memory too"),
+        ("localstack: {keeper: {resources: {limits: {memory: 64Mi}}}}", "localstack.keeper.resources.limits.memory: 64Mi is below the request of 128Mi; raise it, or lower requests.memory"),
         ("codeLocations: {shop: {resources: {limits: {memory: 128Mi}}}}", "codeLocations.shop.resources.limits.memory: 128Mi is below the request of 384Mi; raise it, or lower requests.memory"),
         ("webserver: {serviceAccount: {name: x, annotations: {a: b}}}", "webserver.serviceAccount.annotations: are for the account that the chart makes, and name is one of your own; annotate that one, or remove name"),
         ("runs: {podLabels: {slipway/location: x}}", 'runs.podLabels."slipway/location": the platform sets this label itself; choose another name'),
@@ -139,6 +140,18 @@ def test_what_is_not_given_of_a_section_is_its_default() -> None:
     assert kubernetes.webserver.resources.limits.memory == "3Gi"
     assert kubernetes.webserver.resources.limits.cpu == Kubernetes().webserver.resources.limits.cpu
     assert kubernetes.webserver.resources.requests == Kubernetes().webserver.resources.requests
+
+
+def test_null_takes_a_default_away_where_none_is_meaningful() -> None:
+    kubernetes = loader.parse("kubernetes: {webserver: {resources: {limits: {cpu: null}}}}", "p").kubernetes
+    assert kubernetes.webserver.resources.limits.cpu is None
+    assert kubernetes.webserver.resources.limits.memory == Kubernetes().webserver.resources.limits.memory
+    assert problems("webserver: {replicas: null}") == [
+        "webserver.replicas: has no value; give a whole number, or remove the key"
+    ]
+    assert problems("environmentSecret: null") == [
+        "environmentSecret: has no value; give text, or remove the key"
+    ]
 
 
 # Helm

@@ -53,6 +53,7 @@ PASSED_THROUGH = {
     "topologySpreadConstraints",
     "valueFrom",
     "egress",
+    "dnsTo",
     "webserverFrom",
     "postgresTo",
     "storageTo",
