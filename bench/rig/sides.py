@@ -355,7 +355,7 @@ class Slipway(Side):
 def platform(data: dict[str, Any]) -> dict[str, Any]:
     """platform.yaml as it is, with the benchmark's location and landing in the place of the samples'."""
     return {
-        **data,
+        **{key: value for key, value in data.items() if key != "kubernetes"},
         "landing": {LOCATION: {"storage_ref": "default", "bucket": Side.bucket, "mode": "events"}},
         "code_locations": {
             LOCATION: {

@@ -279,11 +279,15 @@ _PATTERNS = {
     "python": "not a supported Python: 3.11, 3.12 or 3.13",
     "env": "no name of an environment variable",
     "duckdb_file": "no name of a DuckDB file: no folder, letters, digits, _ and -, a letter first, .duckdb or .db last",
+    "object key": "no key of an object: letters, digits, dots, _, -, = and slashes, none first, and {id}",
+    "table": "no table: it is schema.table",
 }
+_OTHER_PATTERNS: dict[Path, str] = {("kubernetes", "test", "key"): "object key"}
+"""Keys of a name that has another pattern elsewhere."""
 
 
 def _bad_pattern(path: Path, value: str) -> Finding:
-    key = "env" if path[-3:-2] == ("env",) else str(path[-1])
+    key = "env" if path[-3:-2] == ("env",) else _OTHER_PATTERNS.get(path, str(path[-1]))
     suggestion = {
         "env": re.sub(r"\W", "_", value),
         "bucket": re.sub(r"[^a-z0-9.-]", "-", value.lower()).strip("-."),

@@ -313,13 +313,13 @@ def merged(default: Any, given: Any) -> Any:
 class SmokeTest(KubernetesModel):
     """The file that `slipway smoke-test`, and so `helm test`, lands to see what becomes of it."""
 
-    landing: Name = Field(description="Landing that the file is put into.")
+    landing: str = Field(min_length=1, description="Landing that the file is put into.")
     key: str = Field(
         pattern=r"^([A-Za-z0-9_=.-]|\{id\})([A-Za-z0-9_=./-]|\{id\})*$",
         description="Its key below the landing's prefix. `{id}` is another text at each test; without it, the name of the file ends with one.",
     )
     content: str = Field(min_length=1, description="Its text; `{id}` is the same as in the key.")
-    location: Name = Field(description="Code location that takes it in.")
+    location: str = Field(min_length=1, description="Code location that takes it in.")
     table: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$",

@@ -31,5 +31,6 @@ class DefinitionsDaemon(DagsterDaemon[IWorkspaceProcessContext[Any]]):
         if not isinstance(workspace_process_context, WorkspaceProcessContext):
             raise TypeError(f"a workspace of another kind: {type(workspace_process_context).__name__}")
         with rollout.following(workspace_process_context):
-            while not shutdown_event.wait(BEAT_SECONDS):
+            while True:
+                shutdown_event.wait(BEAT_SECONDS)
                 yield None

@@ -53,6 +53,14 @@ class WakingSensorDaemon(SensorDaemon):
     def core_loop(
         self, workspace_process_context: IWorkspaceProcessContext[Any], shutdown_event: threading.Event
     ) -> DaemonIterator:
-        """Dagster's loop, which asks nothing of the event but to wait."""
+        """Dagster's loop, which asks nothing of the event but to wait. At its end, ticks in flight end too.
+
+        Dagster stops the threads that submit runs before those that evaluate sensors: a tick that is evaluated when the
+        daemon is ended would fail, and be made again by the next daemon.
+        """
         pause: Any = Pause(shutdown_event, self._woken)
-        yield from super().core_loop(workspace_process_context, pause)
+        try:
+            yield from super().core_loop(workspace_process_context, pause)
+        finally:
+            if shutdown_event.is_set() and self._threadpool_executor is not None:
+                self._threadpool_executor.shutdown(wait=True, cancel_futures=True)

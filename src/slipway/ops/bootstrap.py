@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
+from dagster import __version__ as DAGSTER
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from slipway import identity
+from slipway import __version__, identity
 from slipway.config.connections import postgres_url
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
-from slipway.database import upgrade
+from slipway.database import NewerSchema, upgrade
 from slipway.database.engine import engine
 from slipway.landing import intake
 from slipway.ops.bootstrap_lake import ensure_lake
 from slipway.ops.bootstrap_pools import ensure_pools
-from slipway.ops.bootstrap_postgres import dagster_schema, wait_for_postgres
+from slipway.ops.bootstrap_postgres import dagster_schema, refusal, wait_for_postgres
 from slipway.ops.bootstrap_storage import (
     ensure_buckets,
     ensure_log_retention,
@@ -27,6 +30,7 @@ from slipway.ops.bootstrap_storage import (
 Report = Callable[[str], None]
 
 WAIT_SECONDS = 60.0
+AS_THEY_ARE = "they stay as they are, and this version works on them (docs/upgrade.md)"
 _LOCK = 0x511B_0002
 
 
@@ -46,25 +50,44 @@ def bootstrap(
         _one_at_a_time(lock, report)
         try:
             _steps(platform, env, url, report, wait_seconds)
+        except DBAPIError as error:
+            if (meaning := refusal(platform, url, error)) is None:
+                raise
+            raise meaning from error
         finally:
-            lock.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
-            lock.commit()
+            _give_back(lock)
     report("The platform is ready")
 
 
 def _one_at_a_time(lock: Connection, report: Report) -> None:
+    # The lock of a process whose machine is gone is given back within two minutes, not two hours.
+    for setting, seconds in (("idle", 60), ("interval", 15), ("count", 4)):
+        lock.execute(text(f"SET tcp_keepalives_{setting} = {seconds}"))
     if not lock.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}).scalar():
         report("Another bootstrap is at work; waiting for it")
         lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
     lock.commit()
 
 
+def _give_back(lock: Connection) -> None:
+    with suppress(OperationalError):  # then it is given back already
+        lock.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+        lock.commit()
+
+
 def _steps(platform: Platform, env: Mapping[str, str], url: str, report: Report, wait_seconds: float) -> None:
-    dagster_schema(env)
-    report("Dagster's tables are up to date")
-    with engine(url).begin() as connection:
-        upgrade(connection)
-    report("The ledger's tables are up to date")
+    if dagster_schema(env):
+        report("Dagster's tables are up to date")
+    else:
+        report(f"warning: Dagster's tables are those of a newer Dagster than this {DAGSTER}; {AS_THEY_ARE}")
+    try:
+        with engine(url).begin() as connection:
+            upgrade(connection)
+        report("The ledger's tables are up to date")
+    except NewerSchema as error:
+        report(
+            f"warning: the ledger's tables are those of a newer Slipway than this {__version__} ({error}); {AS_THEY_ARE}"
+        )
 
     wait_for_storage(platform, env, wait_seconds)
     report("S3 answers")
@@ -127,7 +150,13 @@ def reset(platform: Platform, env: Mapping[str, str], report: Report) -> None:
         report(line)
     s3 = storage_client(platform, platform.lake.storage_ref, env)
     with engine(url).begin() as connection:
-        upgrade(connection)
+        try:
+            upgrade(connection)
+        except NewerSchema as error:
+            raise UserError(
+                f"the ledger's tables are those of a newer Slipway than this {__version__} ({error})",
+                "reset the storage with the version that made them",
+            ) from None
         for name in lake_schemas(connection):
             connection.execute(text(f'DROP SCHEMA "{name}" CASCADE'))
             report(f"Dropped the catalogue {name}")

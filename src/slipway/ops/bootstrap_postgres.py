@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import psycopg2
+import psycopg2.errors
+from alembic.util import CommandError
 from dagster import DagsterInstance
+from sqlalchemy.exc import DBAPIError
 
 from slipway.config.errors import UserError
 from slipway.config.model import Platform
@@ -67,17 +70,45 @@ def _address(url: str) -> str:
     return f"{parts.hostname}:{parts.port or 5432}"
 
 
+def _first_line(said: str) -> str:
+    return said.strip().splitlines()[0] if said.strip() else "no reason given"
+
+
 def _last_line(said: str) -> str:
     return said.splitlines()[-1].strip() if said else "no reason given"
 
 
-def dagster_schema(env: Mapping[str, str]) -> None:
-    """Create or migrate the tables of the instance in DAGSTER_HOME.
+def dagster_schema(env: Mapping[str, str]) -> bool:
+    """Create or migrate the tables of the instance in DAGSTER_HOME; False when they are a newer Dagster's, and stay.
 
     Raises UserError when DAGSTER_HOME is not set: Dagster would then use a throw-away instance.
     """
     with platform_instance(env) as instance:
-        instance.upgrade()
+        try:
+            instance.upgrade()
+        except CommandError as error:
+            if "Can't locate revision" not in str(error):
+                raise
+            return False
+    return True
+
+
+def refusal(platform: Platform, url: str, error: DBAPIError) -> UserError | None:
+    """What a statement's failure means for whoever runs the platform; None for what is no fault of theirs."""
+    said = _first_line(str(error.orig))
+    if isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
+        user, database = urlsplit(url).username, urlsplit(url).path.removeprefix("/")
+        return UserError(
+            f"Postgres at {_address(url)} lets {user} do too little: {said}",
+            f"the user of postgres.user makes schemas and tables: GRANT CREATE ON DATABASE {database} TO {user}; "
+            f"GRANT CREATE ON SCHEMA public TO {user}; or make {user} the owner of {database}",
+        )
+    if isinstance(error.orig, psycopg2.OperationalError):
+        return UserError(
+            f"Postgres at {_address(url)} went away: {said}",
+            f"run it again: what is done stays done; {_where_it_is(platform)}",
+        )
+    return None
 
 
 def platform_instance(env: Mapping[str, str]) -> DagsterInstance:

@@ -57,7 +57,7 @@ class RunningPlatform:
         error = self.context.get_code_location_error(name)
         if error is not None:
             raise UserError(
-                f"code location '{name}' does not load: {_last_cause(error)}",
+                f"code location '{name}' does not load: {last_cause(error)}",
                 f"its page has the whole error: {self.page('locations') or 'Deployment, in the UI'}",
             )
         return self.context.get_code_location(name)
@@ -167,7 +167,8 @@ def _home(env: Mapping[str, str]) -> Path:
     return Path(env.get("DAGSTER_HOME") or "/")
 
 
-def _last_cause(error: object) -> str:
+def last_cause(error: object) -> str:
+    """The message of the innermost of an error's causes, as a code server tells it."""
     text = ""
     while error is not None:
         text = str(getattr(error, "message", "")).strip() or text

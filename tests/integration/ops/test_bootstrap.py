@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 from urllib import request
+from urllib.parse import urlsplit
 
+import dagster
 import psycopg2
 import pytest
 from dagster import DagsterInstance
 from sqlalchemy import text
 
+import slipway
 from doorway import Doorway
 from platform_home import environment
 from slipway import identity
@@ -98,20 +101,60 @@ def test_a_location_with_a_duckdb_file_gets_a_pool_of_one_and_no_lake(platform, 
     assert schemas == [("lake_shop",)]
 
 
-def test_two_at_once_make_one_platform(platform, env, tmp_path: Path):
-    file = tmp_path / "platform.json"
-    file.write_text(platform.model_dump_json(by_alias=True, exclude_unset=True))
+@pytest.mark.parametrize("attempt", range(5))
+def test_three_at_once_make_one_platform(platform, env, attempt: int):
+    """As a hook and the init containers of two pods are, each time on an empty database and an empty storage."""
     command = [sys.executable, "-c", "from slipway.cli import main; main()", "bootstrap"]
-    env = {**env, "SLIPWAY_PLATFORM_JSON": file.read_text()}
-    both = [
+    env = {**env, "SLIPWAY_PLATFORM_JSON": platform.model_dump_json(by_alias=True, exclude_unset=True)}
+    together = [
         subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(2)
+        for _ in range(3)
     ]
-    outputs = [process.communicate(timeout=120)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], outputs
+    outputs = [process.communicate(timeout=240)[0] for process in together]
+    assert [process.returncode for process in together] == [0, 0, 0], outputs
     assert all(output.splitlines()[-1] == "The platform is ready" for output in outputs)
     assert query(env, "SELECT count(*) FROM slipway_ledger.storage_identity") == [(1,)]
+    assert query(env, "SELECT count(*) FROM lake_shop.ducklake_snapshot") == [(1,)]
     identity.check(platform, env)
+
+
+def test_an_older_version_leaves_newer_tables_as_they_are_and_goes_on(platform, env):
+    """As `helm rollback` does: the pods of the version before meet what the newer one made."""
+    run(platform, env)
+    with engine(env["SLIPWAY_POSTGRES_URL"]).begin() as connection:
+        connection.execute(text("UPDATE slipway_ledger.alembic_version SET version_num = '9999'"))
+        connection.execute(text("ALTER TABLE slipway_ledger.landing_batch ADD COLUMN from_the_future text"))
+        connection.execute(text("UPDATE alembic_version SET version_num = 'fffffffffff0'"))
+    lines = run(platform, env)
+    warnings = [line for line in lines if line.startswith("warning: ")]
+    assert [line.split(";")[0].split(" (")[0] for line in warnings] == [
+        f"warning: Dagster's tables are those of a newer Dagster than this {dagster.__version__}",
+        f"warning: the ledger's tables are those of a newer Slipway than this {slipway.__version__}",
+    ]
+    assert "revision 9999" in warnings[1]
+    assert lines[-1] == "The platform is ready"
+    assert query(env, "SELECT version_num FROM slipway_ledger.alembic_version") == [("9999",)]
+    assert query(env, "SELECT version_num FROM alembic_version") == [("fffffffffff0",)]
+    with pytest.raises(UserError, match="reset the storage with the version that made them"):
+        reset(platform, env, lambda line: None)
+
+
+def test_a_user_who_may_do_too_little_is_told_what_to_grant(env, postgres_url):
+    parts = urlsplit(postgres_url)
+    database = parts.path[1:]
+    user = f"little_{database[-12:]}"
+    with psycopg2.connect(postgres_url) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {user} LOGIN PASSWORD 'little'")
+    try:
+        little = parts._replace(netloc=f"{user}:little@{parts.hostname}:{parts.port}").geturl()
+        with pytest.raises(UserError) as caught:
+            run(parse("{}", "platform.yaml"), {**env, "SLIPWAY_POSTGRES_URL": little})
+    finally:
+        with psycopg2.connect(postgres_url) as connection, connection.cursor() as cursor:
+            cursor.execute(f"DROP ROLE {user}")
+    assert f"lets {user} do too little: permission denied for" in caught.value.message
+    assert f"GRANT CREATE ON DATABASE {database} TO {user}" in (caught.value.hint or "")
+    assert "little@" not in str(caught.value)
 
 
 def test_rules_and_notifications_of_others_are_left_alone(platform, env):
@@ -329,8 +372,6 @@ def test_postgres_that_is_not_there(platform, env):
 
 
 def test_a_wrong_password_is_not_waited_for(env, postgres_url):
-    from urllib.parse import urlsplit
-
     parts = urlsplit(postgres_url)
     text = f"""
 postgres:

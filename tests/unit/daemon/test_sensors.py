@@ -72,3 +72,44 @@ def test_dagsters_own_loop_comes_round_when_it_is_woken(monkeypatch) -> None:
     while len(rounds) < 2:
         next(loop)
     assert rounds[1] - rounds[0] < sensor.MIN_INTERVAL_LOOP_TIME
+
+
+def test_a_tick_in_flight_submits_its_runs_when_the_daemon_is_ended(monkeypatch) -> None:
+    ticking, go = threading.Event(), threading.Event()
+    submitted: list[int] = []
+
+    def evaluate(*_: object, threadpool_executor, submit_threadpool_executor, **__: object):
+        def tick() -> None:
+            ticking.set()
+            go.wait(60)
+            submitted.extend(submit_threadpool_executor.map(abs, [-1, -2]))
+
+        if not ticking.is_set():
+            threadpool_executor.submit(tick)
+        yield
+
+    monkeypatch.setattr(sensor, "execute_sensor_iteration", evaluate)
+    shutdown, woken = threading.Event(), threading.Event()
+    with WakingSensorDaemon(
+        {"use_threads": True, "num_workers": 1, "num_submit_workers": 1}, woken
+    ) as daemon:
+        loop = daemon.core_loop(None, shutdown)  # type: ignore[arg-type]
+        while not ticking.is_set():
+            next(loop)
+        shutdown.set()
+        threading.Timer(0.3, go.set).start()
+        loop.close()
+        assert submitted == [1, 2]
+
+
+def test_a_loop_that_is_begun_again_after_an_error_goes_on_evaluating(monkeypatch) -> None:
+    def evaluate(*_: object, threadpool_executor, **__: object):
+        yield threadpool_executor.submit(int).result()
+
+    monkeypatch.setattr(sensor, "execute_sensor_iteration", evaluate)
+    with WakingSensorDaemon({"use_threads": True, "num_workers": 1}, threading.Event()) as daemon:
+        for _ in range(2):
+            loop = daemon.core_loop(None, threading.Event())  # type: ignore[arg-type]
+            next(loop)
+            assert next(loop) == 0
+            loop.close()

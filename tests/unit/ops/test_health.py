@@ -21,16 +21,16 @@ def test_fresh_heartbeats_are_health() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "missing"),
+    ("ages", "missing"),
     [
-        (beats(SENSOR=10), "QUEUED_RUN_COORDINATOR;"),
-        (beats(SENSOR=130, QUEUED_RUN_COORDINATOR=1), "SENSOR; in seconds ago: {'SENSOR': 130"),
+        ({"SENSOR": 10.0}, "QUEUED_RUN_COORDINATOR;"),
+        ({"SENSOR": 130.0, "QUEUED_RUN_COORDINATOR": 1.0}, "SENSOR; in seconds ago: {'SENSOR': 130"),
         ({}, "QUEUED_RUN_COORDINATOR, SENSOR"),
     ],
 )
-def test_a_stale_or_missing_heartbeat_is_named(found: dict[str, float], missing: str) -> None:
+def test_a_stale_or_missing_heartbeat_is_named(ages: dict[str, float], missing: str) -> None:
     with pytest.raises(health.Unhealthy, match=missing):
-        health.judge(found, since=0)
+        health.judge(beats(**ages))
 
 
 def test_a_heartbeat_of_the_pod_before_is_none() -> None:

@@ -64,3 +64,21 @@ def test_addresses_that_cannot_be_read(tmp_path: Path) -> None:
     workspace.address_file(tmp_path).write_text("{")
     with pytest.raises(UserError, match="restart `slipway up`"):
         workspace.addresses(PLATFORM, {"SLIPWAY_STATE": str(tmp_path)})
+
+
+def test_pods_are_found_by_the_chart_s_services(tmp_path: Path) -> None:
+    env = {"SLIPWAY_RUNTIME": "kubernetes", "SLIPWAY_PROJECT": "acme-slipway"}
+    text = workspace.render(PLATFORM, workspace.addresses(PLATFORM, env))
+    assert [entry["grpc_server"]["host"] for entry in yaml.safe_load(text)["load_from"]] == [
+        "acme-slipway-code-shop",
+        "acme-slipway-code-back-office",
+    ]
+    with pytest.raises(UserError, match="SLIPWAY_PROJECT"):
+        workspace.addresses(PLATFORM, {"SLIPWAY_RUNTIME": "kubernetes"})
+
+
+@pytest.mark.parametrize(
+    ("runtime", "expected"), [("docker", True), ("kubernetes", True), ("process", False)]
+)
+def test_what_has_a_container_of_its_own(runtime: str, expected: bool) -> None:
+    assert workspace.in_container({"SLIPWAY_RUNTIME": runtime}) is expected

@@ -20,7 +20,7 @@ from slipway.config.model import Platform
 from slipway.ops import health, workspace
 from slipway.ops.bootstrap_postgres import wait_for_postgres
 from slipway.ops.bootstrap_storage import exists, storage_client, wait_for_storage
-from slipway.ops.running import UI_URL
+from slipway.ops.running import UI_URL, last_cause
 from slipway.ops.smoke import where
 from slipway.ops.storages import any_is_bundled, uses
 
@@ -29,7 +29,7 @@ ANSWER_SECONDS = 20
 DAEMONS = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "SLIPWAY_LANDING", "SLIPWAY_SWEEP")
 
 WORKSPACE = """{ workspaceOrError { __typename ... on PythonError { message } ... on Workspace { locationEntries {
-  name loadStatus locationOrLoadError { __typename ... on PythonError { message } } } } } }"""
+  name loadStatus locationOrLoadError { __typename ... on PythonError { message causes { message } } } } } } }"""
 
 
 class Failed(Exception):
@@ -116,7 +116,8 @@ def _code_server(platform: Platform, env: Mapping[str, str], name: str) -> str:
     except DagsterUserCodeUnreachableError as error:
         raise Failed(f"its code server at {host}:{port} does not answer: {error}", look) from error
     except DagsterUserCodeProcessError as error:
-        raise Failed(f"does not load: {_last_line(str(error))}", look) from error
+        reasons = [last_cause(info) for info in error.user_code_process_error_infos]
+        raise Failed(f"does not load: {_line(*reasons)}", look) from error
     return f"its code server serves {found.container_image or 'its project'}"
 
 
@@ -142,8 +143,9 @@ def _webserver(platform: Platform, env: Mapping[str, str]) -> str:
         if entry["loadStatus"] != "LOADED" or loaded is None:
             raise Failed(f"still loads the code location {name}", look)
         if loaded["__typename"] == "PythonError":
+            reasons = [loaded["message"], *(cause["message"] for cause in loaded["causes"])]
             server = where.log_of(workspace.server_name(name), env)
-            raise Failed(f"could not load the code location {name}: {_last_line(loaded['message'])}", server)
+            raise Failed(f"could not load the code location {name}: {_line(*reasons)}", server)
     return f"at {url} it shows {_names(platform)}"
 
 
@@ -153,7 +155,7 @@ def _daemon(env: Mapping[str, str]) -> str:
     try:
         health.judge(health.heartbeats(env), needed=DAEMONS)
     except (health.Unhealthy, psycopg2.Error) as error:
-        raise Failed(_last_line(str(error)), where.log_of("daemon", env)) from error
+        raise Failed(_line(str(error)), where.log_of("daemon", env)) from error
     return "its heartbeats are fresh"
 
 
@@ -161,6 +163,7 @@ def _names(platform: Platform) -> str:
     return ", ".join(platform.code_locations) or "no code location, as there is none"
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+def _line(*reasons: str) -> str:
+    """The first line of the last of the reasons, which is nearest to the cause."""
+    lines = [reason.strip().splitlines()[0] for reason in reasons if reason.strip()]
     return lines[-1] if lines else "no reason given"

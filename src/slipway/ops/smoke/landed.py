@@ -23,7 +23,7 @@ from slipway.ops.bootstrap_storage import storage_client
 from slipway.ops.smoke import where
 from slipway.ops.smoke.checks import Failed
 from slipway.ops.workspace import server_name
-from slipway.resources.duckdb import identifier, literal, open_connection
+from slipway.resources.duckdb import literal, open_connection
 from slipway.resources.lake import attach, metadata_schema
 
 LOOK_SECONDS = 1.0
@@ -223,7 +223,7 @@ def rows_of(platform: Platform, env: Mapping[str, str], database: Engine, test: 
     count = int(row[0]) if row else 0
     if count == 0:
         raise Failed(
-            f"the commit of batch {batch} wrote no row of {identifier(test.location)}.{test.table}",
+            f"the commit of batch {batch} wrote no row of {test.location}.{test.table}",
             f"correct kubernetes.test.table or content in platform.yaml; else {look}",
         )
     return count
