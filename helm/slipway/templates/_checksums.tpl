@@ -3,11 +3,11 @@ Checksums: an annotation of a pod that changes when something does that its proc
 reads the rest of platform.yaml anew from the mounted file (the daemon, for a launch, from the API server), so a changed
 profile, image or default of another part restarts nothing.
 
-  slipway.checksum.services  .   for webservers and daemon: the addresses of the code servers, Postgres, S3, logs; what
-                                 the daemon watches; the limits of its queue
-  slipway.checksum.locations .   for code servers: Postgres, S3, logs. Their own environment stands in the pod itself
+  slipway.checksum.locations   .   for code servers: Postgres, S3, logs. Their own environment stands in the pod itself
+  slipway.checksum.webservers  .   that, and the addresses of the code servers
+  slipway.checksum.daemon      .   that, and what the daemon watches
 
-Of the compute logs, retention_days is the bootstrap's, and upload_interval the runs' alone.
+Limits of concurrency are asked for anew each time. Of the compute logs, retention_days is the bootstrap's, and upload_interval the runs' alone.
 */}}
 
 {{- define "slipway.checksum.locations" -}}
@@ -17,7 +17,7 @@ Of the compute logs, retention_days is the bootstrap's, and upload_interval the 
 
 {{- define "slipway.checksum.webservers" -}}
 {{- $names := keys .Values.code_locations | sortAlpha }}
-{{- list (include "slipway.checksum.locations" .) $names .Values.concurrency | toJson | sha256sum -}}
+{{- list (include "slipway.checksum.locations" .) $names | toJson | sha256sum -}}
 {{- end }}
 
 {{- define "slipway.checksum.daemon" -}}

@@ -85,7 +85,7 @@ def test_servers_have_all_probes() -> None:
     for owner, template in templates():
         if "Job" in owner or "Pod" in owner:
             continue
-        servers = [one for one in containers(template) if one["name"] not in ("bootstrap", "password")]
+        servers = [one for one in containers(template) if one["name"] not in ("bootstrap", "prepare")]
         assert servers
         for container in servers:
             assert container.keys() >= {"startupProbe", "readinessProbe", "livenessProbe"}, owner

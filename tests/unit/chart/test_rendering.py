@@ -1,6 +1,7 @@
 """What is rendered of many platforms is valid, on every Kubernetes that is supported."""
 
 import json
+import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
@@ -8,6 +9,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
 import charts
 from chart_platforms import MATRIX, everything, rendered
@@ -172,6 +174,15 @@ def test_a_key_that_is_none_is_named(path: str, value: Any, key: str) -> None:
 def test_a_wrong_value_is_named_with_its_key() -> None:
     with pytest.raises(Refused, match=r"kubernetes/webserver/replicas.*got string, want integer"):
         render(platform(kubernetes={"webserver": {"replicas": "many"}}))
+
+
+def test_chart_package_and_images_have_one_version() -> None:
+    project = tomllib.loads((charts.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    chart = yaml.safe_load((charts.CHART / "Chart.yaml").read_text("utf-8"))
+    values = yaml.safe_load((charts.CHART / "values.yaml").read_text("utf-8"))
+    assert {chart["version"], chart["appVersion"], values["kubernetes"]["image"]["tag"]} == {
+        project["version"]
+    }
 
 
 def test_kubernetes_versions_are_as_the_chart_says() -> None:

@@ -48,6 +48,8 @@ CASES: dict[str, tuple[str, Any, set[str]]] = {
     "what runs carry": ("kubernetes.codeLocations.ecommerce.runs.env", [{"name": "A", "value": "b"}], set()),
     "days of logs": ("observability.compute_logs.retention_days", 3, set()),
     "seconds between uploads": ("observability.compute_logs.upload_interval", 3, set()),
+    "runs at once": ("concurrency.max_concurrent_runs", 9, set()),
+    "a pool": ("concurrency.pools.api", 2, set()),
     "a DuckDB file": ("code_locations.veteran.duckdb_file", "a.duckdb", set()),
     "a network policy": ("kubernetes.networkPolicies.apiServerPorts", [1], set()),
     "a budget": ("kubernetes.podDisruptionBudgets", False, set()),
