@@ -57,7 +57,7 @@ def namespace(image: str) -> Iterator[Namespace]:
     try:
         yield found
     finally:
-        found.kubectl("delete", "namespace", found.name, "--wait=false")
+        found.kubectl("delete", "namespace", found.name, "--wait", "--timeout=240s")
 
 
 PASSWORD = "not a secret: gone with its namespace"
