@@ -241,6 +241,7 @@ defs = dg.Definitions(
         filing.visiting,
         filing.visiting_without_pool,
         holding.holding,
+        holding.holding_unnamed_pool,
         holding.holding_no_pool,
         dg.define_asset_job("everything", selection="*"),
         dg.define_asset_job("surroundings_job", selection="surroundings"),

@@ -23,6 +23,11 @@ def hold(context: dg.OpExecutionContext, config: Hold) -> None:
     _hold(context, config)
 
 
+@dg.op(pool="drill")
+def hold_unnamed_pool(context: dg.OpExecutionContext, config: Hold) -> None:
+    _hold(context, config)
+
+
 @dg.op
 def hold_no_pool(context: dg.OpExecutionContext, config: Hold) -> None:
     _hold(context, config)
@@ -31,6 +36,11 @@ def hold_no_pool(context: dg.OpExecutionContext, config: Hold) -> None:
 @dg.job(executor_def=dg.in_process_executor)
 def holding() -> None:
     hold()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def holding_unnamed_pool() -> None:
+    hold_unnamed_pool()
 
 
 @dg.job(executor_def=dg.in_process_executor)

@@ -116,3 +116,14 @@ def test_a_pool_of_two_holds_over_processes_and_a_killed_run_leaves_it(
     assert launcher.status(second) is DagsterRunStatus.STARTED
     go.touch()
     assert [launcher.finished(run) for run in (second, third)] == [DagsterRunStatus.SUCCESS] * 2
+
+
+def test_runs_know_the_default_of_pools(launcher: Launching, limits: Limits, tmp_path: Path):
+    limits.are("{default_pool_limit: 2}")
+    go = tmp_path / "go"
+    runs = [launcher.run("holding_unnamed_pool", config=holding(go, "hold_unnamed_pool")) for _ in range(2)]
+    for run in runs:
+        launcher.says(run, "has its place")
+    assert launcher.instance.event_log_storage.get_concurrency_info("drill").slot_count == 2
+    go.touch()
+    assert [launcher.finished(run) for run in runs] == [DagsterRunStatus.SUCCESS] * 2
