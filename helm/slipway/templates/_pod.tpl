@@ -13,7 +13,8 @@ Pods. All of them pass Pod Security `restricted`, and each says how it is placed
   slipway.volumes       (dict "root" $ "configMap" N "scratch" S)   the volumes of a process of the platform's:
                         /tmp of size S, and platform.yaml from the ConfigMap, unless N is empty
   slipway.mounts        (dict "configMap" N)   where a container has them
-  slipway.draining                             `lifecycle` of a server: Services forget a pod before it is told to stop
+
+Servers need no preStop hook: told to end, they go on for as long as Services take to forget them (slipway.draining).
 */}}
 
 {{- define "slipway.pod.metadata" -}}
@@ -96,10 +97,4 @@ resources:
 # A folder, not a file in it: so a change arrives while the process runs.
 - {name: platform, mountPath: /etc/slipway, readOnly: true}
 {{- end }}
-{{- end }}
-
-{{- define "slipway.draining" -}}
-lifecycle:
-  preStop:
-    sleep: {seconds: 5}
 {{- end }}

@@ -52,7 +52,6 @@ spec:
           volumeMounts:
             {{- include "slipway.mounts" (dict "configMap" "platform") | nindent 12 }}
           {{- include "slipway.container" $placement | nindent 10 }}
-          {{- include "slipway.draining" . | nindent 10 }}
           startupProbe:
             httpGet: {{ toJson $page }}
             periodSeconds: 3

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from charts import Values, at, merged, platform, render
+from slipway import draining
+from slipway.webserver import serving
 
 ALL = {
     "Deployment slipway-webserver",
@@ -102,12 +104,29 @@ def test_servers_are_replaced_one_by_one_and_the_daemon_is_not() -> None:
             assert strategy == {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
 
 
-def test_pods_have_longer_to_end_than_their_hooks_take() -> None:
-    for _, template in render(BASE).templates():
-        grace = template["spec"].get("terminationGracePeriodSeconds", 30)
-        for container in template["spec"]["containers"]:
-            sleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-            assert sleep + 40 < grace or not sleep
+def test_servers_have_longer_to_end_than_they_take() -> None:
+    rendered = render(BASE)
+    grace = {
+        name: rendered.pod("Deployment", name)["spec"]["terminationGracePeriodSeconds"]
+        for name in ("slipway-webserver", "slipway-code-ecommerce")
+    }
+    assert grace["slipway-webserver"] > draining.SECONDS + serving.FINISH_SECONDS
+    assert grace["slipway-code-ecommerce"] > draining.SECONDS + 60
+
+
+def test_code_that_does_not_import_takes_nobodys_place() -> None:
+    (server,) = render(BASE).pod("Deployment", "slipway-code-ecommerce")["spec"]["containers"]
+    assert server["startupProbe"]["exec"]["command"] == ["python", "-m", "slipway.ops.health", "code-server"]
+
+
+def test_replicas_of_one_code_server_are_one_to_their_clients() -> None:
+    def server_id(replicas: int) -> Any:
+        values = merged(BASE, at("kubernetes.codeServers.replicas", replicas))
+        (server,) = render(values).pod("Deployment", "slipway-code-ecommerce")["spec"]["containers"]
+        return next((one["valueFrom"] for one in server["env"] if one["name"] == "SLIPWAY_SERVER_ID"), None)
+
+    assert server_id(1) is None
+    assert server_id(2) == {"fieldRef": {"fieldPath": "metadata.labels['pod-template-hash']"}}
 
 
 def test_replicas_spread_over_nodes_unless_said_otherwise() -> None:
