@@ -201,3 +201,15 @@ def test_slipway_images_lists_what_is_rendered(name: str) -> None:
     assert values is not None, findings
     chart = {one["image"] for _, template in rendered(name).templates() for one in containers(template)}
     assert chart == {one.image for one in needed(values)}
+
+
+@pytest.mark.parametrize("name", ["default", "everything"])
+def test_code_servers_read_what_is_for_them_and_the_others_all(name: str) -> None:
+    for owner, template in rendered(name).templates():
+        maps = [
+            volume["configMap"]["name"] for volume in template["spec"]["volumes"] if "configMap" in volume
+        ]
+        if "slipway-code-" in owner:
+            assert maps == ["slipway-locations"], owner
+        else:
+            assert maps in ([], ["slipway-platform"]), owner
