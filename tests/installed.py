@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ class Forward:
     def __init__(self, namespace: str, service: str, port: int) -> None:
         self._command = ["kubectl", "--namespace", namespace, "port-forward", f"service/{service}"]
         self._target = port
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
 
@@ -129,26 +130,26 @@ class Forward:
         """End it."""
         if self._process is not None:
             self._process.terminate()
-            self._process.communicate()
+            self._process.wait()
             self._process = None
 
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             self.close()
+            # it writes a line for each connection: into a pipe that nobody reads, it would hang after some thousands
             self._process = subprocess.Popen(
                 [*self._command, f"{self.port}:{self._target}"],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
-            assert self._process.stdout is not None
-            self._process.stdout.readline()
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=10).close()
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=10) as answer:
+                answer.read()
         except urllib.error.HTTPError:
             return True
-        except OSError:
-            self.close()
+        except (OSError, HTTPException) as error:
+            if not isinstance(getattr(error, "reason", error), ConnectionRefusedError):
+                self.close()
             return False
         return True
 
