@@ -25,7 +25,8 @@ def test_only_volumes_are_left_and_an_install_goes_on_with_them(installed: Insta
     going_on = installed.launch_job(
         "launched", "waiting", ops={"wait": {"config": {"seconds": 600}}}, tags={"slipway/profile": "tiny"}
     )
-    installed.run_pod(going_on)
+    # One that had only been launched would be queued again by the next daemon.
+    until(lambda: installed.run(going_on)["status"] == "STARTED", 90, "the run has not begun")
 
     output = installed.run_command("scripts/cluster-down.sh")
     kept = {claim["metadata"]["name"] for claim in installed.list("persistentvolumeclaims")}
