@@ -345,6 +345,11 @@ class Installed(Webserver):
         rows: list[dict[str, Any]] = json.loads(self.slipway("sql", "--json", statement))
         return rows
 
+    def landed(self, prefix: str = "") -> set[str]:
+        """The states of what has landed."""
+        listed = self.slipway("landing", "list", "jaffle_shop", "--prefix", prefix, "--json")
+        return {entry["state"] for entry in json.loads(listed)["objects"]}
+
     def secret(self, key: str) -> str:
         """A value of the secret of the bundled services."""
         found = self.get("secrets", f"{RELEASE}-bundled")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from installed import Installed
@@ -17,13 +16,13 @@ test-3,bob,2018-09-02T14:03:00,of-the-tests,500,30,530
 
 
 def test_landed_files_become_rows_of_the_mart_within_a_minute(installed: Installed) -> None:
-    until(lambda: states(installed) == {"done"}, 180, lambda: f"cluster-up has landed: {states(installed)}")
+    until(lambda: installed.landed() == {"done"}, 180, lambda: f"cluster-up has landed: {installed.landed()}")
     before = set(installed.succeeded("load_jaffle_shop"))
     storage = installed.s3()
     storage.put_object(Bucket="data-landing", Key="stores/of-the-tests.jsonl", Body=STORES)
     storage.put_object(Bucket="data-landing", Key="orders/of-the-tests.csv", Body=ORDERS)
     began = time.monotonic()
-    until(lambda: states(installed, "orders/of-the-tests") == {"done"}, 120, "the file is not done")
+    until(lambda: installed.landed("orders/of-the-tests") == {"done"}, 120, "the file is not done")
     until(lambda: set(installed.succeeded("load_jaffle_shop")) - before, 60, "no run has succeeded")
     seconds = time.monotonic() - began
     assert installed.sql(
@@ -34,9 +33,3 @@ def test_landed_files_become_rows_of_the_mart_within_a_minute(installed: Install
         {"day": "2018-09-02", "orders": 1, "total": 5.3},
     ]
     assert seconds < 60
-
-
-def states(installed: Installed, prefix: str = "") -> set[str]:
-    """The states of landed objects."""
-    listed = installed.slipway("landing", "list", "jaffle_shop", "--prefix", prefix, "--json")
-    return {entry["state"] for entry in json.loads(listed)["objects"]}

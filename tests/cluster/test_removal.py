@@ -20,6 +20,7 @@ ROWS = "SELECT count(*) AS n FROM ecommerce.raw.orders"
 
 
 def test_only_volumes_are_left_and_an_install_goes_on_with_them(installed: Installed) -> None:
+    until(lambda: installed.landed() == {"done"}, 180, lambda: f"what landed is {installed.landed()}")
     rows = installed.sql(ROWS)
     objects = keys(installed)
     going_on = installed.launch_job(
