@@ -91,10 +91,7 @@ def test_a_pool_of_two_holds_over_processes_and_a_killed_run_leaves_it(
     launcher: Launching, limits: Limits, platform_file: Path, state: Path, tmp_path: Path
 ):
     limits.are("{pools: {lathe: 2}}")
-    assert list(ensure_pools(load(platform_file), os.environ)) == [
-        "The pool duckdb_launched has a limit of 1",
-        "The pool lathe has a limit of 2",
-    ]
+    assert "The pool lathe has a limit of 2" in list(ensure_pools(load(platform_file), os.environ))
     go = tmp_path / "go"
     first, second = (launcher.run("holding", config=holding(go, "hold")) for _ in range(2))
     launcher.says(first, "has its place")

@@ -35,7 +35,7 @@ def test_a_backfill_survives_the_death_of_daemon_and_code_server(platform: Live)
     wait(2)
     kill(platform, "slipway.daemon")
     wait(5)
-    kill(platform, "--location-name chosen")
+    kill(platform, "slipway.code_server")
     kill(platform, "slipway.daemon")
     wait(12)
 
