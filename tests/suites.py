@@ -24,6 +24,8 @@ from slipway.ops import interpreters
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+CHART = "tests/unit/chart"
+UNIT = ("tests/unit", f"--ignore={CHART}")
 LOCATIONS = sorted(path.parent for path in (ROOT / "code_locations").glob("*/pyproject.toml"))
 
 
@@ -127,7 +129,12 @@ def check() -> Outcome:
 
 def unit() -> Outcome:
     """Everything that needs no service."""
-    return pytest("tests/unit", "-n", "2")
+    return pytest(*UNIT, "-n", "2")
+
+
+def chart() -> Outcome:
+    """The Helm chart, rendered without a cluster."""
+    return pytest(CHART, "-n", "2")
 
 
 def other_python() -> Outcome:
@@ -144,7 +151,7 @@ def other_python() -> Outcome:
         create = [BIN / "uv", "venv", "--quiet", "--python", interpreter, venv]
         if not (run(create) and run([*sync]) and run([*install])):
             return Outcome(failed=1)
-        return pytest("tests/unit", "-n", "2", python=python)
+        return pytest(*UNIT, "-n", "2", python=python)
 
 
 def integration() -> Outcome:
@@ -202,6 +209,7 @@ class Suite:
 SUITES = {
     "check": Suite(check),
     "unit": Suite(unit),
+    "chart": Suite(chart),
     "other-python": Suite(other_python),
     "locations": Suite(locations),
     "integration": Suite(integration),
