@@ -14,10 +14,7 @@ from waiting import until
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    if browser.executable() is None:
-        pytest.skip("no Chromium here (Debian: apt install chromium; elsewhere name it: CHROMIUM=/path)")
     with browser.page(height=1000) as opened:
-        opened.set_default_timeout(60_000)
         yield opened
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from slipway.config import duckdb_file
+from slipway.config import connections, duckdb_file
 from slipway.config.errors import UserError
 from slipway.config.model import (
     EnvReference,
@@ -22,11 +22,11 @@ from slipway.profiles import ResolvedProfile
 V = TypeVar("V", str, Value)
 
 BUNDLED = (
-    "SLIPWAY_POSTGRES_URL",
-    "SLIPWAY_S3_ENDPOINT",
-    "SLIPWAY_S3_PUBLIC_ENDPOINT",
-    "SLIPWAY_S3_ACCESS_KEY_ID",
-    "SLIPWAY_S3_SECRET_ACCESS_KEY",
+    connections.POSTGRES_URL,
+    connections.S3_ENDPOINT,
+    connections.S3_PUBLIC_ENDPOINT,
+    connections.S3_ACCESS_KEY_ID,
+    connections.S3_SECRET_ACCESS_KEY,
 )
 """Addresses of the bundled services, which the runtime gives."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from slipway import config
 from slipway.config import duckdb_file
+from slipway.config.connections import S3_ENDPOINT, S3_PUBLIC_ENDPOINT
 from slipway.config.errors import UserError
 from slipway.config.images import from_registry
 from slipway.config.loader import parse
@@ -47,7 +48,7 @@ Json = dict[str, Any]
 PLATFORM_KEY = "platform.yaml"
 """Key of the platform in its ConfigMap."""
 
-_ADDRESSES = ("SLIPWAY_S3_ENDPOINT", "SLIPWAY_S3_PUBLIC_ENDPOINT")
+_ADDRESSES = (S3_ENDPOINT, S3_PUBLIC_ENDPOINT)
 """Of the bundled services; what else these give is secret."""
 
 

@@ -3,9 +3,7 @@ beside them. The launcher itself is this process; it reaches the cluster as KUBE
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tomllib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 import yaml
 from dagster._core.workspace.load_target import GrpcServerTarget
 
+import launched_image
 import pods
 from launching import PLATFORM, Launching, launching
 from pods import Namespace
@@ -31,18 +30,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     if why := pods.missing():
         pytest.skip(why)
     context = tmp_path_factory.mktemp("image")
-    shutil.copy(ROOT / "tests" / "stack" / "launch" / "Dockerfile", context)
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "src", context / "src", ignore=ignore)
-    shutil.copytree(ROOT / "tests" / "launched", context / "launched", ignore=ignore)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    others = {
-        "dagster>=1.12,<1.14": "dagster==1.12.*",
-        "dagster-postgres>=0.28,<0.30": "dagster-postgres==0.28.*",
-    }
-    requirements = [others.pop(line, line) for line in project["dependencies"]]
-    assert not others
-    (context / "requirements.txt").write_text("\n".join(requirements))
+    launched_image.fill(context)
     subprocess.run(["docker", "build", "--quiet", "--tag", IMAGE, context], check=True)
     pods.load(ROOT, IMAGE)
     pods.load(ROOT, "postgres:17")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tomllib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +16,12 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 from docker.models.containers import Container
 from docker.models.networks import Network
 
+import launched_image
 from launching import PLATFORM, Launching, launching
 from waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = "slipway-test/launched:latest"
-OTHER_DAGSTER = "1.12"
-"""The location's Dagster: an older one than the platform's."""
 
 
 @pytest.fixture(scope="session")
@@ -38,18 +35,7 @@ def engine() -> Iterator[docker.DockerClient]:
 def image(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The test image; the engine's build cache keeps what was installed as long as the dependencies are the same."""
     context = tmp_path_factory.mktemp("image")
-    shutil.copy(Path(__file__).parent / "Dockerfile", context)
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "src", context / "src", ignore=ignore)
-    shutil.copytree(ROOT / "tests" / "launched", context / "launched", ignore=ignore)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    others = {
-        "dagster>=1.12,<1.14": "dagster==1.12.*",
-        "dagster-postgres>=0.28,<0.30": "dagster-postgres==0.28.*",
-    }
-    requirements = [others.pop(line, line) for line in project["dependencies"]]
-    assert not others
-    (context / "requirements.txt").write_text("\n".join(requirements))
+    launched_image.fill(context)
     engine.images.build(path=str(context), tag=IMAGE, rm=True)
     return IMAGE
 
